@@ -1,0 +1,276 @@
+//! The backend that is the store in this process.
+
+use std::sync::Arc;
+
+use latchd_proto::etcdserverpb::{
+    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
+    LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse,
+    LeaseRevokeResponse, LeaseStatus, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, PutRequest,
+    PutResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
+};
+use prost::Message;
+
+use crate::command::{Command, Reply};
+use crate::error::{Error, Result};
+use crate::lessor::{Lessor, Renewal};
+use crate::mvcc::Store;
+use crate::mvcc::state::LeaseKind;
+use crate::proposer::Proposer;
+use crate::types::{LeaseId, Revision, Ttl};
+use crate::watch::{Hub, Watches};
+
+/// etcd's least TTL: one and a half election timeouts of 1 s, rounded up.
+const MIN_TTL_SECONDS: i64 = 2;
+/// etcd's largest TTL (`lease.MaxLeaseTTL`).
+const MAX_TTL_SECONDS: i64 = 9_000_000_000;
+
+/// What one request may weigh.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a write, as the client encoded it (etcd's `--max-request-bytes`).
+    pub request_bytes: usize,
+    /// Operations of a Txn, nested ones included along each path (etcd's `--max-txn-ops`).
+    pub txn_ops: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            request_bytes: 3 << 19,
+            txn_ops: 128,
+        }
+    }
+}
+
+/// A handle to the parts of the embedded store; cheap to clone.
+#[derive(Clone)]
+pub struct Embedded(Arc<Parts>);
+
+struct Parts {
+    store: Arc<Store>,
+    hub: Hub,
+    lessor: Lessor,
+    proposer: Proposer,
+    limits: Limits,
+}
+
+/// The reply of the variant that a command answers with; anything else would be a bug in `apply`.
+macro_rules! expect {
+    ($reply:expr, $variant:pat => $value:expr) => {
+        match $reply {
+            $variant => $value,
+            other => unreachable!("a command was answered with {other:?}"),
+        }
+    };
+}
+
+impl Embedded {
+    /// Puts the backend together from its parts.
+    #[must_use]
+    pub fn new(
+        store: Arc<Store>,
+        hub: Hub,
+        lessor: Lessor,
+        proposer: Proposer,
+        limits: Limits,
+    ) -> Embedded {
+        Embedded(Arc::new(Parts {
+            store,
+            hub,
+            lessor,
+            proposer,
+            limits,
+        }))
+    }
+
+    pub(super) fn header(&self) -> ResponseHeader {
+        self.header_at(self.0.store.revision())
+    }
+
+    fn header_at(&self, revision: Revision) -> ResponseHeader {
+        let identity = self.0.store.identity;
+        ResponseHeader {
+            cluster_id: identity.cluster_id,
+            member_id: identity.member_id,
+            revision: revision.0,
+            raft_term: identity.term,
+        }
+    }
+
+    /// Adds what the store does not know to a header that has only its revision.
+    fn complete(&self, header: &mut Option<ResponseHeader>) {
+        let revision = header.as_ref().map_or(0, |header| header.revision);
+        *header = Some(self.header_at(Revision(revision)));
+    }
+
+    async fn propose(&self, command: Command) -> Result<Reply> {
+        self.0.proposer.propose(command)?.await
+    }
+
+    fn check_size(&self, request: &impl Message) -> Result<()> {
+        if request.encoded_len() > self.0.limits.request_bytes {
+            return Err(Error::RequestTooLarge);
+        }
+        Ok(())
+    }
+
+    pub(super) fn range(&self, request: &RangeRequest) -> Result<RangeResponse> {
+        let mut response = self.0.store.range(request)?;
+        self.complete(&mut response.header);
+        Ok(response)
+    }
+
+    pub(super) async fn put(&self, request: PutRequest) -> Result<PutResponse> {
+        self.check_size(&request)?;
+        let reply = self.propose(Command::Put(request)).await?;
+        let mut response = expect!(reply, Reply::Put(response) => response);
+        self.complete(&mut response.header);
+        Ok(response)
+    }
+
+    pub(super) async fn delete_range(
+        &self,
+        request: DeleteRangeRequest,
+    ) -> Result<DeleteRangeResponse> {
+        self.check_size(&request)?;
+        let reply = self.propose(Command::DeleteRange(request)).await?;
+        let mut response = expect!(reply, Reply::DeleteRange(response) => response);
+        self.complete(&mut response.header);
+        Ok(response)
+    }
+
+    pub(super) async fn txn(&self, request: TxnRequest) -> Result<TxnResponse> {
+        self.check_size(&request)?;
+        let reply = self.propose(Command::Txn(request)).await?;
+        let mut response = expect!(reply, Reply::Txn(response) => response);
+        self.complete(&mut response.header);
+        Ok(response)
+    }
+
+    pub(super) fn clean_up(&self, request: TxnRequest) {
+        // Refused only when the server stops, and then the lease takes the key.
+        let _ = self.0.proposer.clean_up(Command::Txn(request));
+    }
+
+    pub(super) fn clean_up_lease(&self, id: LeaseId) {
+        let _ = self.0.proposer.clean_up(Command::Revoke(id));
+    }
+
+    pub(super) async fn compact(&self, request: CompactionRequest) -> Result<CompactionResponse> {
+        let command = Command::Compact(Revision(request.revision));
+        let revision = expect!(self.propose(command).await?, Reply::Compact(at) => at);
+        let trimming = tokio::spawn(trim(self.0.proposer.clone()));
+        if request.physical {
+            // The task ends early only when the server stops; the next start goes on.
+            let _ = trimming.await;
+        }
+        Ok(CompactionResponse {
+            header: Some(self.header_at(revision)),
+        })
+    }
+
+    pub(super) async fn lease_grant(
+        &self,
+        request: LeaseGrantRequest,
+    ) -> Result<LeaseGrantResponse> {
+        if request.ttl > MAX_TTL_SECONDS {
+            return Err(Error::LeaseTtlTooLarge);
+        }
+        let id = match request.id {
+            0 => LeaseId::random(),
+            id => LeaseId(id),
+        };
+        let ttl = Ttl::from_seconds(request.ttl.max(MIN_TTL_SECONDS));
+        let kind = LeaseKind::Etcd;
+        let reply = self.propose(Command::Grant { id, ttl, kind }).await?;
+        Ok(LeaseGrantResponse {
+            header: expect!(reply, Reply::Grant(at) => Some(self.header_at(at))),
+            id: id.0,
+            ttl: ttl.seconds(),
+            ..Default::default()
+        })
+    }
+
+    pub(super) async fn lease_revoke(&self, id: LeaseId) -> Result<LeaseRevokeResponse> {
+        let reply = self.propose(Command::Revoke(id)).await?;
+        Ok(LeaseRevokeResponse {
+            header: expect!(reply, Reply::Revoke(at) => Some(self.header_at(at))),
+        })
+    }
+
+    pub(super) async fn keep_alive(&self, id: LeaseId) -> LeaseKeepAliveResponse {
+        // Before the renewal: a client must not see a revision at which the lease was gone (etcd).
+        let header = Some(self.header());
+        let ttl = match self.0.lessor.renew(id) {
+            Renewal::Renewed(ttl) => ttl.seconds(),
+            Renewal::Unknown => 0,
+            Renewal::Expiring(gone) => {
+                // It resolves by being dropped.
+                let _ = gone.await;
+                0
+            }
+        };
+        LeaseKeepAliveResponse {
+            header,
+            id: id.0,
+            ttl,
+        }
+    }
+
+    pub(super) async fn time_to_live(
+        &self,
+        request: &LeaseTimeToLiveRequest,
+    ) -> Result<LeaseTimeToLiveResponse> {
+        let id = LeaseId(request.id);
+        let gone = || LeaseTimeToLiveResponse {
+            header: Some(self.header()),
+            id: id.0,
+            ttl: -1,
+            ..Default::default()
+        };
+        let Some((remaining, granted)) = self.0.lessor.remaining(id) else {
+            return Ok(gone());
+        };
+        let keys = match request.keys {
+            false => Vec::new(),
+            true => match self.propose(Command::LeaseKeys(id)).await {
+                Ok(reply) => expect!(reply, Reply::LeaseKeys(keys) => keys),
+                Err(Error::LeaseNotFound) => return Ok(gone()),
+                Err(error) => return Err(error),
+            },
+        };
+        Ok(LeaseTimeToLiveResponse {
+            header: Some(self.header()),
+            id: id.0,
+            ttl: i64::try_from(remaining.as_secs()).unwrap_or(i64::MAX),
+            granted_ttl: granted.seconds(),
+            keys,
+        })
+    }
+
+    pub(super) fn leases(&self) -> LeaseLeasesResponse {
+        let ids = self.0.lessor.all().into_iter();
+        LeaseLeasesResponse {
+            header: Some(self.header()),
+            leases: ids.map(|id| LeaseStatus { id: id.0 }).collect(),
+        }
+    }
+
+    pub(super) fn watches(&self) -> Watches {
+        Watches::new(self.0.store.clone(), self.0.hub.clone())
+    }
+}
+
+/// Frees history that compaction has put out of reach, a piece at a time so that writers get
+/// their turn in between.
+pub async fn trim(proposer: Proposer) {
+    loop {
+        let Ok(pending) = proposer.clean_up(Command::Trim) else {
+            return;
+        };
+        match pending.await {
+            Ok(Reply::Trim { more: true }) => {}
+            _ => return,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Where the keys are: in this process, or (later) in an etcd cluster behind it.
+//!
+//! The surface is etcd's own requests. Locks, elections and everything else that latchd adds are
+//! written once, above it.
+
+mod embedded;
+
+pub use embedded::{Embedded, Limits, trim};
+
+use latchd_proto::etcdserverpb::{
+    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
+    LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse,
+    LeaseRevokeResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, PutRequest, PutResponse,
+    RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
+};
+
+use crate::error::Result;
+use crate::types::LeaseId;
+use crate::watch::Watches;
+
+/// The one thing that services talk to; cheap to clone. Requests have been validated.
+#[derive(Clone)]
+pub enum Backend {
+    /// The store in this process.
+    Embedded(Embedded),
+}
+
+impl Backend {
+    /// A header with the current revision.
+    #[must_use]
+    pub fn header(&self) -> ResponseHeader {
+        match self {
+            Backend::Embedded(embedded) => embedded.header(),
+        }
+    }
+
+    /// KV.Range, linearizable.
+    pub async fn range(&self, request: &RangeRequest) -> Result<RangeResponse> {
+        match self {
+            Backend::Embedded(embedded) => embedded.range(request),
+        }
+    }
+
+    /// KV.Put.
+    pub async fn put(&self, request: PutRequest) -> Result<PutResponse> {
+        match self {
+            Backend::Embedded(embedded) => embedded.put(request).await,
+        }
+    }
+
+    /// KV.DeleteRange.
+    pub async fn delete_range(&self, request: DeleteRangeRequest) -> Result<DeleteRangeResponse> {
+        match self {
+            Backend::Embedded(embedded) => embedded.delete_range(request).await,
+        }
+    }
+
+    /// KV.Txn.
+    pub async fn txn(&self, request: TxnRequest) -> Result<TxnResponse> {
+        match self {
+            Backend::Embedded(embedded) => embedded.txn(request).await,
+        }
+    }
+
+    /// Runs a Txn that undoes something, behind everything proposed so far; never refused for
+    /// load. Nobody waits for it.
+    pub fn clean_up(&self, request: TxnRequest) {
+        match self {
+            Backend::Embedded(embedded) => embedded.clean_up(request),
+        }
+    }
+
+    /// KV.Compact.
+    pub async fn compact(&self, request: CompactionRequest) -> Result<CompactionResponse> {
+        match self {
+            Backend::Embedded(embedded) => embedded.compact(request).await,
+        }
+    }
+
+    /// Lease.LeaseGrant.
+    pub async fn lease_grant(&self, request: LeaseGrantRequest) -> Result<LeaseGrantResponse> {
+        match self {
+            Backend::Embedded(embedded) => embedded.lease_grant(request).await,
+        }
+    }
+
+    /// Lease.LeaseRevoke.
+    pub async fn lease_revoke(&self, id: LeaseId) -> Result<LeaseRevokeResponse> {
+        match self {
+            Backend::Embedded(embedded) => embedded.lease_revoke(id).await,
+        }
+    }
+
+    /// Revokes a lease that nobody was told of; never refused for load. Nobody waits for it.
+    pub fn clean_up_lease(&self, id: LeaseId) {
+        match self {
+            Backend::Embedded(embedded) => embedded.clean_up_lease(id),
+        }
+    }
+
+    /// One round of Lease.LeaseKeepAlive; TTL 0 for a lease that is gone.
+    pub async fn keep_alive(&self, id: LeaseId) -> Result<LeaseKeepAliveResponse> {
+        match self {
+            Backend::Embedded(embedded) => Ok(embedded.keep_alive(id).await),
+        }
+    }
+
+    /// Lease.LeaseTimeToLive; TTL -1 for a lease that is gone.
+    pub async fn time_to_live(
+        &self,
+        request: &LeaseTimeToLiveRequest,
+    ) -> Result<LeaseTimeToLiveResponse> {
+        match self {
+            Backend::Embedded(embedded) => embedded.time_to_live(request).await,
+        }
+    }
+
+    /// Lease.LeaseLeases.
+    pub async fn leases(&self) -> Result<LeaseLeasesResponse> {
+        match self {
+            Backend::Embedded(embedded) => Ok(embedded.leases()),
+        }
+    }
+
+    /// A stream of watches, without any yet.
+    #[must_use]
+    pub fn watches(&self) -> Watches {
+        match self {
+            Backend::Embedded(embedded) => embedded.watches(),
+        }
+    }
+}

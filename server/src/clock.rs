@@ -1,0 +1,12 @@
+//! The only place that reads a clock.
+//!
+//! It is tokio's, so that a test can pause it. `clippy.toml` bans the standard library's
+//! `Instant::now` and `thread::sleep` everywhere else.
+
+pub use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+/// The monotonic clock.
+#[must_use]
+pub fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,64 @@
+//! etcdserverpb.Maintenance.
+
+use latchd_proto::etcdserverpb::{
+    AlarmRequest, AlarmResponse, DefragmentRequest, DefragmentResponse, DowngradeRequest,
+    DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse, MoveLeaderRequest,
+    MoveLeaderResponse, SnapshotRequest, SnapshotResponse, StatusRequest, StatusResponse,
+    maintenance_server,
+};
+use tonic::{Request, Response, Status};
+
+use super::unimplemented;
+use crate::service::member::ThisMember;
+
+/// The RPCs of Maintenance.
+pub struct MaintenanceRpc(pub ThisMember);
+
+#[tonic::async_trait]
+impl maintenance_server::Maintenance for MaintenanceRpc {
+    type SnapshotStream = futures::stream::Empty<Result<SnapshotResponse, Status>>;
+
+    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        Ok(Response::new(self.0.status()))
+    }
+
+    async fn alarm(&self, _: Request<AlarmRequest>) -> Result<Response<AlarmResponse>, Status> {
+        unimplemented("Maintenance.Alarm")
+    }
+
+    async fn defragment(
+        &self,
+        _: Request<DefragmentRequest>,
+    ) -> Result<Response<DefragmentResponse>, Status> {
+        unimplemented("Maintenance.Defragment")
+    }
+
+    async fn hash(&self, _: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
+        unimplemented("Maintenance.Hash")
+    }
+
+    async fn hash_kv(&self, _: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
+        unimplemented("Maintenance.HashKV")
+    }
+
+    async fn snapshot(
+        &self,
+        _: Request<SnapshotRequest>,
+    ) -> Result<Response<Self::SnapshotStream>, Status> {
+        unimplemented("Maintenance.Snapshot")
+    }
+
+    async fn move_leader(
+        &self,
+        _: Request<MoveLeaderRequest>,
+    ) -> Result<Response<MoveLeaderResponse>, Status> {
+        unimplemented("Maintenance.MoveLeader")
+    }
+
+    async fn downgrade(
+        &self,
+        _: Request<DowngradeRequest>,
+    ) -> Result<Response<DowngradeResponse>, Status> {
+        unimplemented("Maintenance.Downgrade")
+    }
+}

@@ -1,0 +1,34 @@
+//! gRPC: one thin file a service. Decode, call the service, encode; nothing is decided here.
+
+mod auth;
+mod cluster;
+mod election;
+mod kv;
+mod lease;
+mod lock;
+mod maintenance;
+mod router;
+mod watch;
+
+pub use router::{GrpcRouter, Services};
+
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use crate::error::{Error, Result};
+
+/// Ends `work` with `server stopped` when the server drains: dropping it lets its guards clean up.
+async fn until_stopped<T>(
+    stopping: &CancellationToken,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    tokio::select! {
+        outcome = work => outcome,
+        () = stopping.cancelled() => Err(Error::Stopped),
+    }
+}
+
+/// The answer to an RPC that a later version will serve.
+fn unimplemented<T>(what: &'static str) -> std::result::Result<T, Status> {
+    Err(Error::Unimplemented(what).into())
+}

@@ -1,0 +1,222 @@
+//! From a path to a service, and what holds for all of them: deadlines and sizes.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt, TryFutureExt};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use latchd_proto::etcdserverpb::auth_server::AuthServer;
+use latchd_proto::etcdserverpb::cluster_server::ClusterServer;
+use latchd_proto::etcdserverpb::kv_server::KvServer;
+use latchd_proto::etcdserverpb::lease_server::LeaseServer;
+use latchd_proto::etcdserverpb::maintenance_server::MaintenanceServer;
+use latchd_proto::etcdserverpb::watch_server::WatchServer;
+use latchd_proto::v3electionpb::election_server::ElectionServer;
+use latchd_proto::v3lockpb::lock_server::LockServer;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::Service;
+
+use super::auth::AuthRpc;
+use super::cluster::ClusterRpc;
+use super::election::ElectionRpc;
+use super::kv::KvRpc;
+use super::lease::LeaseRpc;
+use super::lock::LockRpc;
+use super::maintenance::MaintenanceRpc;
+use super::watch::WatchRpc;
+use crate::backend::{Backend, Limits};
+use crate::clock;
+use crate::service::kv::Kv;
+use crate::service::lock::Locks;
+use crate::service::member::ThisMember;
+use crate::service::watch::WatchOptions;
+
+/// What a message may be larger than the request limit, as in etcd: framing, and a clear refusal
+/// of what is only somewhat too large.
+const OVERHEAD: usize = 512 << 10;
+/// How tonic says that a message is too large, with code OUT_OF_RANGE.
+const TOO_LARGE: &str = "Error, decoded message length too large";
+
+/// What the services need.
+pub struct Services {
+    /// Where the keys are.
+    pub backend: Backend,
+    /// What one request may weigh.
+    pub limits: Limits,
+    /// How Watch streams behave.
+    pub watch: WatchOptions,
+    /// Who this is.
+    pub member: ThisMember,
+    /// Cancelled when the server begins to drain.
+    pub stopping: CancellationToken,
+}
+
+/// Every gRPC service of the server; cheap to clone.
+#[derive(Clone)]
+pub struct GrpcRouter {
+    kv: KvServer<KvRpc>,
+    lease: LeaseServer<LeaseRpc>,
+    watch: WatchServer<WatchRpc>,
+    lock: LockServer<LockRpc>,
+    election: ElectionServer<ElectionRpc>,
+    cluster: ClusterServer<ClusterRpc>,
+    maintenance: MaintenanceServer<MaintenanceRpc>,
+    auth: AuthServer<AuthRpc>,
+}
+
+/// A response on its way.
+type Answer = BoxFuture<'static, Response<Body>>;
+
+impl GrpcRouter {
+    /// The router over `services`.
+    #[must_use]
+    pub fn new(services: Services) -> GrpcRouter {
+        let Services {
+            backend,
+            limits,
+            watch: options,
+            member,
+            stopping,
+        } = services;
+        let most = limits.request_bytes + OVERHEAD;
+        let locks = Locks::new(backend.clone());
+        let lease = LeaseRpc {
+            backend: backend.clone(),
+            stopping: stopping.clone(),
+        };
+        let watch = WatchRpc {
+            backend: backend.clone(),
+            options,
+            stopping: stopping.clone(),
+        };
+        let lock = LockRpc { locks, stopping };
+        GrpcRouter {
+            kv: KvServer::new(KvRpc(Kv::new(backend, limits)))
+                .max_decoding_message_size(most)
+                .max_encoding_message_size(usize::MAX),
+            lease: LeaseServer::new(lease).max_decoding_message_size(most),
+            watch: WatchServer::new(watch)
+                .max_decoding_message_size(most)
+                .max_encoding_message_size(usize::MAX),
+            lock: LockServer::new(lock).max_decoding_message_size(most),
+            election: ElectionServer::new(ElectionRpc).max_decoding_message_size(most),
+            cluster: ClusterServer::new(ClusterRpc(member.clone())).max_decoding_message_size(most),
+            maintenance: MaintenanceServer::new(MaintenanceRpc(member.clone()))
+                .max_decoding_message_size(most),
+            auth: AuthServer::new(AuthRpc(member)).max_decoding_message_size(most),
+        }
+    }
+
+    /// Answers one gRPC request.
+    pub fn answer(&self, request: Request<Incoming>) -> Answer {
+        let deadline = deadline_of(request.headers());
+        let answer = self.dispatch(request).map(plain_sizes);
+        match deadline {
+            None => answer.boxed(),
+            Some(deadline) => clock::timeout(deadline, answer)
+                .unwrap_or_else(|_| {
+                    Status::deadline_exceeded("context deadline exceeded").into_http()
+                })
+                .boxed(),
+        }
+    }
+
+    fn dispatch(&self, request: Request<Incoming>) -> Answer {
+        let path = request.uri().path();
+        let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
+        match service.map(|(service, _)| service) {
+            Some("etcdserverpb.KV") => call(&self.kv, request),
+            Some("etcdserverpb.Watch") => call(&self.watch, request),
+            Some("etcdserverpb.Lease") => call(&self.lease, request),
+            Some("v3lockpb.Lock") => call(&self.lock, request),
+            Some("v3electionpb.Election") => call(&self.election, request),
+            Some("etcdserverpb.Cluster") => call(&self.cluster, request),
+            Some("etcdserverpb.Maintenance") => call(&self.maintenance, request),
+            Some("etcdserverpb.Auth") => call(&self.auth, request),
+            other => {
+                let text = format!("unknown service {}", other.unwrap_or(path));
+                futures::future::ready(Status::unimplemented(text).into_http()).boxed()
+            }
+        }
+    }
+}
+
+fn call<S>(service: &S, request: Request<Incoming>) -> Answer
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = std::convert::Infallible>
+        + Clone,
+    S::Future: Send + 'static,
+{
+    let answer = service.clone().call(request);
+    answer.unwrap_or_else(|never| match never {}).boxed()
+}
+
+/// The time that the client gives the call (gRPC's `grpc-timeout`: digits and a unit).
+fn deadline_of(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let amount: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
+    match unit {
+        "H" => Some(Duration::from_secs(amount * 3600)),
+        "M" => Some(Duration::from_secs(amount * 60)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+/// A message over the transport's limit is RESOURCE_EXHAUSTED in etcd (grpc-go); tonic says
+/// OUT_OF_RANGE, which etcd's clients take for a compacted revision.
+fn plain_sizes(mut response: Response<Body>) -> Response<Body> {
+    let headers = response.headers();
+    // Only a call that failed at once has its status among the headers.
+    let out_of_range = HeaderValue::from(Code::OutOfRange as i32);
+    if headers.get("grpc-status") != Some(&out_of_range) {
+        return response;
+    }
+    let status = Status::from_header_map(headers);
+    if let Some(status) = status.filter(|status| status.message().starts_with(TOO_LARGE)) {
+        let text = status.message().replacen(TOO_LARGE, "received message larger than max", 1);
+        response = Status::resource_exhausted(format!("grpc: {text}")).into_http();
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_in_every_unit() {
+        let deadline = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", HeaderValue::from_static(text));
+            deadline_of(&headers)
+        };
+        assert_eq!(deadline("1H"), Some(Duration::from_secs(3600)));
+        assert_eq!(deadline("2M"), Some(Duration::from_secs(120)));
+        assert_eq!(deadline("3S"), Some(Duration::from_secs(3)));
+        assert_eq!(deadline("4m"), Some(Duration::from_millis(4)));
+        assert_eq!(deadline("5u"), Some(Duration::from_micros(5)));
+        assert_eq!(deadline("99999999n"), Some(Duration::from_nanos(99_999_999)));
+        for bad in ["", "S", "1", "1x", "-1S", "999999999S", "é"] {
+            assert_eq!(deadline(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_too_large_says_so_as_grpc_go_does() {
+        let tonic = Status::out_of_range(format!("{TOO_LARGE}: found 9 bytes, the limit is: 8 bytes"));
+        let status = Status::from_header_map(plain_sizes(tonic.into_http()).headers()).unwrap();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert!(status.message().starts_with("grpc: received message larger than max"));
+        let compacted = Status::out_of_range("etcdserver: mvcc: required revision has been compacted");
+        let status = Status::from_header_map(plain_sizes(compacted.into_http()).headers()).unwrap();
+        assert_eq!(status.code(), Code::OutOfRange);
+    }
+}

@@ -1,0 +1,354 @@
+//! Opening a data directory: ours and sound, or a clear error with nothing changed.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::thread;
+
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable};
+use thiserror::Error as ThisError;
+
+use super::by_create::CreateIndex;
+use super::codec::{decode_lease, decode_record};
+use super::schema::{
+    FORMAT, HISTORY, KEYS, LEASES, META, META_CLUSTER, META_COMPACTED, META_FORMAT, META_MEMBER,
+    META_TERM,
+};
+use super::staging::StagedFile;
+use super::state::{Lease, State};
+use super::store::{Identity, Store};
+use crate::error::{Error, Result};
+use crate::types::{LeaseId, Revision};
+
+/// The data file's name in the data directory.
+pub const DATA_FILE: &str = "latchd.redb";
+/// Its name while it is being made, so that a crash never leaves half of one.
+const NEW_FILE: &str = "latchd.redb.new";
+const OPEN_THREAD: &str = "latchd-open";
+/// redb's page cache, in bytes.
+const CACHE: usize = 256 << 20;
+
+/// Why a data directory cannot be used.
+#[derive(Debug, ThisError)]
+pub enum OpenError {
+    /// The path leads to something that is not a directory.
+    #[error("data directory {0}: it is a file, not a directory; give another --data-dir")]
+    NotADirectory(PathBuf),
+    /// Somebody else's directory.
+    #[error(
+        "data directory {0}: it holds {1} and no {DATA_FILE}, so it is not latchd's; \
+         give an empty or new directory as --data-dir"
+    )]
+    Foreign(PathBuf, String),
+    /// Another process has it.
+    #[error(
+        "data directory {0}: another process is using it; stop that one, or give another --data-dir"
+    )]
+    InUse(PathBuf),
+    /// A file from the future.
+    #[error(
+        "data file {path}: its format is {found}, and this version reads up to {FORMAT}; \
+         run the newer version of latchd that wrote it"
+    )]
+    NewerFormat {
+        /// The file.
+        path: PathBuf,
+        /// The format that it says it has.
+        found: u64,
+    },
+    /// Not a file that latchd wrote, or one that lost some of its bytes.
+    #[error(
+        "data file {0}: it is damaged or not latchd's ({1}); nothing was changed: \
+         restore it from a copy, or give another --data-dir"
+    )]
+    Damaged(PathBuf, String),
+    /// The operating system said no.
+    #[error("data directory {0}: {1}")]
+    Io(PathBuf, io::Error),
+}
+
+/// An open store with the writer's state, and the directory's lock.
+pub struct Opened {
+    /// The store.
+    pub store: Store,
+    /// The writer's state.
+    pub state: State,
+    /// Held for as long as the store is open.
+    pub lock: DirectoryLock,
+}
+
+/// Keeps a second copy out of the data directory.
+#[derive(Debug)]
+pub struct DirectoryLock(#[allow(dead_code, reason = "held for its lock")] File);
+
+/// Opens the store in `dir`, or makes one there.
+pub fn open(dir: &Path) -> std::result::Result<Opened, OpenError> {
+    check_directory(dir)?;
+    fs::create_dir_all(dir).map_err(|error| OpenError::Io(dir.into(), error))?;
+    let lock = lock_directory(dir)?;
+    let path = dir.join(DATA_FILE);
+    let existing = fs::metadata(&path).is_ok_and(|file| file.len() > 0);
+    let file = if existing { path.clone() } else { dir.join(NEW_FILE) };
+    let (store, state) = open_on_a_thread(&file, existing)?;
+    if !existing {
+        put_in_place(dir, &file, &path).map_err(|error| OpenError::Io(dir.into(), error))?;
+    }
+    Ok(Opened { store, state, lock })
+}
+
+fn check_directory(dir: &Path) -> std::result::Result<(), OpenError> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(OpenError::NotADirectory(dir.into()));
+        }
+        Err(error) => return Err(OpenError::Io(dir.into(), error)),
+    };
+    let names: BTreeSet<String> = entries
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .filter(|name| name != NEW_FILE && name != "lost+found")
+        .collect();
+    if names.contains(DATA_FILE) {
+        return Ok(());
+    }
+    match names.first() {
+        None => Ok(()),
+        Some(_) if names.contains("member") => {
+            Err(OpenError::Foreign(dir.into(), "the data of an etcd (member/)".into()))
+        }
+        Some(name) => Err(OpenError::Foreign(dir.into(), format!("other files ({name})"))),
+    }
+}
+
+fn lock_directory(dir: &Path) -> std::result::Result<DirectoryLock, OpenError> {
+    let handle = File::open(dir).map_err(|error| OpenError::Io(dir.into(), error))?;
+    match handle.try_lock() {
+        Ok(()) => Ok(DirectoryLock(handle)),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(dir.into())),
+        Err(TryLockError::Error(error)) => Err(OpenError::Io(dir.into(), error)),
+    }
+}
+
+/// redb may panic on a damaged file, so it is opened where a panic can be told as an error.
+fn open_on_a_thread(
+    path: &Path,
+    existing: bool,
+) -> std::result::Result<(Store, State), OpenError> {
+    quiet_panics();
+    let file = path.to_owned();
+    let thread = thread::Builder::new()
+        .name(OPEN_THREAD.into())
+        .spawn(move || open_file(&file, existing))
+        .map_err(|error| OpenError::Io(path.into(), error))?;
+    thread
+        .join()
+        .unwrap_or_else(|panic| Err(OpenError::Damaged(path.into(), panic_text(&*panic))))
+}
+
+/// A panic while opening becomes an [`OpenError`]; it need not be printed as well.
+fn quiet_panics() {
+    static INSTALL: Once = Once::new();
+    INSTALL.call_once(|| {
+        let inner = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if thread::current().name() != Some(OPEN_THREAD) {
+                inner(info);
+            }
+        }));
+    });
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("it cannot be read").to_owned()
+}
+
+fn open_file(path: &Path, existing: bool) -> std::result::Result<(Store, State), OpenError> {
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(!existing)
+        .truncate(!existing)
+        .open(path)
+        .map_err(|error| OpenError::Io(path.into(), error))?;
+    let damaged = |reason: String| OpenError::Damaged(path.into(), reason);
+    let (staged, promote) = StagedFile::new(file).map_err(|error| explain(path, &error))?;
+    let db = Builder::new()
+        .set_cache_size(CACHE)
+        .create_with_backend(staged)
+        .map_err(|error| explain(path, &error))?;
+    if existing {
+        let found = format_of(&db).map_err(|error| damaged(error.to_string()))?;
+        if found > FORMAT {
+            return Err(OpenError::NewerFormat { path: path.into(), found });
+        }
+    }
+    let (state, index) = if existing {
+        load(&db).map_err(|error| damaged(error.to_string()))?
+    } else {
+        (State::empty(), CreateIndex::default())
+    };
+    promote.promote().map_err(|error| OpenError::Io(path.into(), error))?;
+    let started = begin_term(&db, existing).and_then(|id| Store::new(db, &state, index, id));
+    let store = started.map_err(|error| damaged(error.to_string()))?;
+    Ok((store, state))
+}
+
+fn explain(path: &Path, error: &DatabaseError) -> OpenError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(path.into()),
+        other => OpenError::Damaged(path.into(), other.to_string()),
+    }
+}
+
+fn format_of(db: &Database) -> Result<u64> {
+    let meta = db.begin_read()?.open_table(META)?;
+    let format = meta.get(META_FORMAT)?.map(|row| row.value());
+    format.ok_or_else(|| Error::Storage("it has no format version".into()))
+}
+
+/// Rebuilds what is derived from the tables.
+fn load(db: &Database) -> Result<(State, CreateIndex)> {
+    let txn = db.begin_read()?;
+    let mut state = State {
+        leases: load_leases(&txn)?,
+        ..State::empty()
+    };
+    if let Some((place, _)) = txn.open_table(HISTORY)?.last()? {
+        state.revision = Revision(place.value().0);
+    }
+    if let Some(row) = txn.open_table(META)?.get(META_COMPACTED)? {
+        state.compacted = Revision(i64::try_from(row.value()).unwrap_or(i64::MAX));
+    }
+    let mut index = CreateIndex::default();
+    for row in txn.open_table(KEYS)?.iter()? {
+        let (key, value) = row?;
+        let record = decode_record(value.value())?;
+        if !record.lease.is_none() && !state.leases.contains_key(&record.lease) {
+            return Err(Error::Storage("a key has a lease that does not exist".into()));
+        }
+        state.move_key(key.value(), LeaseId::NONE, record.lease);
+        index.changed(key.value(), None, Some(&record));
+        index.publish();
+    }
+    Ok((state, index))
+}
+
+fn load_leases(txn: &redb::ReadTransaction) -> Result<HashMap<LeaseId, Lease>> {
+    let mut leases = HashMap::new();
+    for row in txn.open_table(LEASES)?.iter()? {
+        let (id, value) = row?;
+        let (ttl, kind) = decode_lease(value.value())?;
+        let keys = BTreeSet::new();
+        leases.insert(LeaseId(id.value()), Lease { ttl, kind, keys });
+    }
+    Ok(leases)
+}
+
+/// Makes the tables of a new file, and counts the start in any.
+fn begin_term(db: &Database, existing: bool) -> Result<Identity> {
+    let txn = db.begin_write()?;
+    let identity = {
+        let mut meta = txn.open_table(META)?;
+        if !existing {
+            txn.open_table(KEYS)?;
+            txn.open_table(HISTORY)?;
+            txn.open_table(LEASES)?;
+            meta.insert(META_FORMAT, FORMAT)?;
+            meta.insert(META_CLUSTER, rand::random_range(1..=u64::MAX))?;
+            meta.insert(META_MEMBER, rand::random_range(1..=u64::MAX))?;
+        }
+        let number = |name: &str| -> Result<u64> {
+            let row = meta.get(name)?.map(|row| row.value());
+            row.ok_or_else(|| Error::Storage(format!("it has no {name}")))
+        };
+        let cluster_id = number(META_CLUSTER)?;
+        let member_id = number(META_MEMBER)?;
+        // etcd's first term is 2 (1 is the bootstrap), so ours is too.
+        let term = if existing { number(META_TERM)? + 1 } else { 2 };
+        meta.insert(META_TERM, term)?;
+        Identity {
+            cluster_id,
+            member_id,
+            term,
+        }
+    };
+    txn.commit()?;
+    Ok(identity)
+}
+
+fn put_in_place(dir: &Path, from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    File::open(dir)?.sync_all()?;
+    match dir.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all(),
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_directory_then_the_same_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data");
+        let first = open(&path).unwrap();
+        assert_eq!(first.state.revision, Revision::INITIAL);
+        assert!(matches!(open(&path), Err(OpenError::InUse(_))));
+        let identity = first.store.identity;
+        drop(first);
+        let second = open(&path).unwrap().store.identity;
+        assert_eq!(second.cluster_id, identity.cluster_id);
+        assert_eq!((identity.term, second.term), (2, 3));
+    }
+
+    #[test]
+    fn a_newer_format_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path()).unwrap());
+        let path = dir.path().join(DATA_FILE);
+        let db = Database::open(&path).unwrap();
+        let txn = db.begin_write().unwrap();
+        txn.open_table(META).unwrap().insert(META_FORMAT, FORMAT + 1).unwrap();
+        txn.commit().unwrap();
+        drop(db);
+        let before = fs::read(&path).unwrap();
+        assert!(matches!(open(dir.path()), Err(OpenError::NewerFormat { found: 2, .. })));
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn directories_and_files_of_another_kind() {
+        let dir = tempfile::tempdir().unwrap();
+        let etcd = dir.path().join("etcd");
+        fs::create_dir_all(etcd.join("member")).unwrap();
+        assert!(open(&etcd).err().unwrap().to_string().contains("etcd"));
+        let file = dir.path().join("file");
+        fs::write(&file, "text").unwrap();
+        assert!(matches!(open(&file), Err(OpenError::NotADirectory(_))));
+        let other = dir.path().join("other");
+        fs::create_dir_all(&other).unwrap();
+        fs::write(other.join(DATA_FILE), "not a database, but long enough to look like one").unwrap();
+        assert!(matches!(open(&other), Err(OpenError::Damaged(..))));
+    }
+
+    #[test]
+    fn a_truncated_file_is_an_error_at_any_length() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path()).unwrap());
+        let path = dir.path().join(DATA_FILE);
+        let whole = fs::read(&path).unwrap();
+        for length in [1, 511, 4096, whole.len() / 2, whole.len() - 4096] {
+            fs::write(&path, &whole[..length]).unwrap();
+            assert!(matches!(open(dir.path()), Err(OpenError::Damaged(..))), "{length} bytes");
+            assert_eq!(fs::read(&path).unwrap(), &whole[..length]);
+        }
+    }
+}

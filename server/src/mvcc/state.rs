@@ -1,0 +1,75 @@
+//! What the writer knows by heart: derived from the tables at start, kept in step by every write.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::types::{LeaseId, Revision, Ttl};
+
+/// What a lease is for; etcd's have no other kind than the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum LeaseKind {
+    /// Granted through etcd's Lease service, TTLs in whole seconds.
+    Etcd = 0,
+    /// The lease of a `latchd.v1` session.
+    Session = 1,
+}
+
+impl LeaseKind {
+    /// The kind that a row's byte names.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Option<LeaseKind> {
+        match byte {
+            0 => Some(LeaseKind::Etcd),
+            1 => Some(LeaseKind::Session),
+            _ => None,
+        }
+    }
+}
+
+/// A granted lease and the keys that go with it.
+#[derive(Debug)]
+pub struct Lease {
+    /// What was granted.
+    pub ttl: Ttl,
+    /// Who granted it.
+    pub kind: LeaseKind,
+    /// The keys that a revoke deletes, sorted as etcd deletes them. Boxed, because a `Bytes` from
+    /// a request would keep the whole request alive.
+    pub keys: BTreeSet<Box<[u8]>>,
+}
+
+/// The writer's own state; only the applier has it.
+#[derive(Debug)]
+pub struct State {
+    /// The revision of the last write.
+    pub revision: Revision,
+    /// Reads below this revision are refused.
+    pub compacted: Revision,
+    /// Every lease.
+    pub leases: HashMap<LeaseId, Lease>,
+}
+
+impl State {
+    /// The state of an empty store.
+    #[must_use]
+    pub fn empty() -> State {
+        State {
+            revision: Revision::INITIAL,
+            compacted: Revision::NEVER_COMPACTED,
+            leases: HashMap::new(),
+        }
+    }
+
+    /// Moves a key from one lease to another; [`LeaseId::NONE`] on either side is "none".
+    pub fn move_key(&mut self, key: &[u8], from: LeaseId, to: LeaseId) {
+        if from == to {
+            return;
+        }
+        if let Some(lease) = self.leases.get_mut(&from) {
+            lease.keys.remove(key);
+        }
+        if let Some(lease) = self.leases.get_mut(&to) {
+            lease.keys.insert(key.into());
+        }
+    }
+}

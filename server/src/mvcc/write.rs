@@ -1,0 +1,265 @@
+//! Writing: one redb transaction that holds a batch of commands.
+//!
+//! Each command writes at one revision, the next one, or at none. Nothing here decides, waits or
+//! tells anyone; after the last command the applier commits and publishes what [`Written`] says.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+use redb::{ReadableTable, Table, WriteTransaction};
+
+use super::by_create::Seen;
+use super::change::{Change, Event, Record};
+use super::codec::{decode_record, encode_event, encode_lease, encode_record};
+use super::key_range::KeyRange;
+use super::read::{View, create_query};
+use super::schema::{HISTORY, KEYS, LEASES, META, META_COMPACTED};
+use super::state::{Lease, LeaseKind, State};
+use super::store::Published;
+use crate::error::Result;
+use crate::types::{LeaseId, Revision, Ttl};
+use latchd_proto::etcdserverpb::{RangeRequest, RangeResponse};
+
+/// What the lessor must learn once the batch is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseEffect {
+    /// A lease began.
+    Granted(LeaseId, Ttl),
+    /// A lease is gone.
+    Revoked(LeaseId),
+}
+
+/// What a batch did.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// One change for each revision, in order.
+    pub changes: Vec<Arc<Change>>,
+    /// What became of leases, in order.
+    pub leases: Vec<LeaseEffect>,
+    /// Whether there is anything to commit.
+    pub dirty: bool,
+}
+
+/// A batch under way.
+pub struct Batch<'t> {
+    txn: &'t WriteTransaction,
+    keys: Table<'t, &'static [u8], &'static [u8]>,
+    history: Table<'t, (i64, u32), &'static [u8]>,
+    published: &'t RwLock<Published>,
+    state: &'t mut State,
+    /// Events of the command under way.
+    events: Vec<Event>,
+    written: Written,
+    buffer: Vec<u8>,
+}
+
+impl<'t> Batch<'t> {
+    /// Starts a batch in `txn`.
+    pub fn new(
+        txn: &'t WriteTransaction,
+        state: &'t mut State,
+        published: &'t RwLock<Published>,
+    ) -> Result<Batch<'t>> {
+        Ok(Batch {
+            keys: txn.open_table(KEYS)?,
+            history: txn.open_table(HISTORY)?,
+            txn,
+            published,
+            state,
+            events: Vec::new(),
+            written: Written::default(),
+            buffer: Vec::new(),
+        })
+    }
+
+    /// The revision of the last command.
+    #[must_use]
+    pub fn base_revision(&self) -> Revision {
+        self.state.revision
+    }
+
+    /// The revision that a read sees now: the next one, once this command has written.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        if self.events.is_empty() {
+            self.state.revision
+        } else {
+            self.state.revision.next()
+        }
+    }
+
+    /// The writer's own state.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        self.state
+    }
+
+    /// The tables as this transaction sees them.
+    #[must_use]
+    pub fn view(
+        &self,
+    ) -> View<'_, Table<'t, &'static [u8], &'static [u8]>, Table<'t, (i64, u32), &'static [u8]>>
+    {
+        View {
+            keys: &self.keys,
+            history: &self.history,
+            revision: self.revision(),
+            compacted: self.state.compacted,
+        }
+    }
+
+    /// Answers a Range, puts of this command included.
+    pub fn range(&self, req: &RangeRequest) -> Result<RangeResponse> {
+        let hits = create_query(req)
+            .and_then(|query| self.published.read().index.query(query, Seen::Latest));
+        self.view().range(req, hits)
+    }
+
+    /// Puts a key, and returns its record before. The lease, if any, must exist.
+    pub fn put(&mut self, key: &Bytes, value: Bytes, lease: LeaseId) -> Result<Option<Record>> {
+        let revision = self.state.revision.next();
+        let previous = self.view().get(key)?;
+        let record = Record {
+            created: previous.as_ref().map_or(revision, |p| p.created),
+            modified: revision,
+            version: previous.as_ref().map_or(1, |p| p.version + 1),
+            lease,
+            value,
+        };
+        self.buffer.clear();
+        encode_record(&record, &mut self.buffer);
+        self.keys.insert(key.as_ref(), self.buffer.as_slice())?;
+        self.record(Event {
+            key: key.clone(),
+            put: Some(record),
+            previous: previous.clone(),
+        })?;
+        Ok(previous)
+    }
+
+    /// Deletes the keys in `range`, and returns what they were.
+    pub fn delete(&mut self, range: &KeyRange) -> Result<Vec<(Bytes, Record)>> {
+        if let Some(key) = range.as_single() {
+            let key = key.clone();
+            return Ok(self.delete_key(&key)?.map(|record| (key, record)).into_iter().collect());
+        }
+        let found = self.view().live(range)?;
+        for (key, _) in &found {
+            self.delete_key(key)?;
+        }
+        Ok(found)
+    }
+
+    fn delete_key(&mut self, key: &Bytes) -> Result<Option<Record>> {
+        let removed = match self.keys.remove(key.as_ref())? {
+            Some(row) => decode_record(row.value())?,
+            None => return Ok(None),
+        };
+        self.record(Event {
+            key: key.clone(),
+            put: None,
+            previous: Some(removed.clone()),
+        })?;
+        Ok(Some(removed))
+    }
+
+    /// Writes an event to history and keeps what is derived from it in step.
+    fn record(&mut self, event: Event) -> Result<()> {
+        let revision = self.state.revision.next();
+        // Requests are bounded, so a revision never has 2^32 events.
+        let index = u32::try_from(self.events.len()).unwrap_or(u32::MAX);
+        self.buffer.clear();
+        encode_event(&event, &mut self.buffer);
+        self.history.insert((revision.0, index), self.buffer.as_slice())?;
+
+        let lease_of = |record: &Option<Record>| record.as_ref().map_or(LeaseId::NONE, |r| r.lease);
+        self.state.move_key(&event.key, lease_of(&event.previous), lease_of(&event.put));
+        self.published.write().index.changed(
+            &event.key,
+            event.previous.as_ref(),
+            event.put.as_ref(),
+        );
+        self.events.push(event);
+        Ok(())
+    }
+
+    /// Records a new lease.
+    pub fn grant(&mut self, id: LeaseId, ttl: Ttl, kind: LeaseKind) -> Result<()> {
+        let mut leases = self.txn.open_table(LEASES)?;
+        leases.insert(id.0, encode_lease(ttl, kind).as_slice())?;
+        let keys = std::collections::BTreeSet::new();
+        self.state.leases.insert(id, Lease { ttl, kind, keys });
+        self.written.leases.push(LeaseEffect::Granted(id, ttl));
+        self.written.dirty = true;
+        Ok(())
+    }
+
+    /// Removes a lease and every key that goes with it, sorted, in one revision.
+    pub fn revoke(&mut self, id: LeaseId) -> Result<()> {
+        let keys: Vec<Bytes> = self
+            .state
+            .leases
+            .get(&id)
+            .map(|lease| lease.keys.iter().map(|key| Bytes::copy_from_slice(key)).collect())
+            .unwrap_or_default();
+        for key in &keys {
+            self.delete_key(key)?;
+        }
+        self.state.leases.remove(&id);
+        self.txn.open_table(LEASES)?.remove(id.0)?;
+        self.written.leases.push(LeaseEffect::Revoked(id));
+        self.written.dirty = true;
+        Ok(())
+    }
+
+    /// Refuses reads below `revision` from now on; [`Batch::trim`] frees the space.
+    pub fn set_compacted(&mut self, revision: Revision) -> Result<()> {
+        let number = u64::try_from(revision.0).unwrap_or(0);
+        self.txn.open_table(META)?.insert(META_COMPACTED, number)?;
+        self.state.compacted = revision;
+        self.written.dirty = true;
+        Ok(())
+    }
+
+    /// Removes at most `limit` rows of history that no read can ask for any more. Returns whether
+    /// there are more of them.
+    ///
+    /// Rows of the compacted revision itself stay: a watch may start there (etcd 3.7).
+    pub fn trim(&mut self, limit: usize) -> Result<bool> {
+        let end = (self.state.compacted.0, 0);
+        if end.0 <= 0 {
+            return Ok(false);
+        }
+        let cut = match self.history.range(..end)?.nth(limit).transpose()? {
+            Some((place, _)) => place.value(),
+            None => end,
+        };
+        let before = self.history.first()?.map(|(place, _)| place.value());
+        if before.is_some_and(|first| first < cut) {
+            self.history.retain_in(..cut, |_, _| false)?;
+            self.written.dirty = true;
+        }
+        Ok(cut != end)
+    }
+
+    /// Ends a command: what it wrote, if anything, becomes one revision.
+    pub fn end_command(&mut self) {
+        if self.events.is_empty() {
+            return;
+        }
+        self.state.revision = self.state.revision.next();
+        self.written.dirty = true;
+        self.written.changes.push(Arc::new(Change {
+            revision: self.state.revision,
+            events: std::mem::take(&mut self.events),
+        }));
+    }
+
+    /// Ends the batch.
+    #[must_use]
+    pub fn finish(self) -> Written {
+        debug_assert!(self.events.is_empty(), "every command ends before its batch");
+        self.written
+    }
+}

@@ -1,0 +1,9 @@
+//! What each RPC means, apart from how it is carried. All of it stands on a
+//! [`Backend`](crate::backend::Backend).
+
+pub mod contender;
+pub mod kv;
+pub mod lock;
+pub mod member;
+pub mod validate;
+pub mod watch;

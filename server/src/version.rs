@@ -1,0 +1,14 @@
+//! Versions that clients ask for.
+
+/// latchd's own.
+pub const LATCHD: &str = env!("CARGO_PKG_VERSION");
+/// The etcd whose behaviour is served; clients choose their ways by it.
+pub const ETCD: &str = "3.7.1";
+/// The cluster version of that etcd.
+pub const CLUSTER: &str = "3.7.0";
+/// The storage version of that etcd.
+pub const STORAGE: &str = "3.7.0";
+
+/// What `--version` prints after the program's name. The second line is etcd's own, which
+/// launchers look for.
+pub const LONG: &str = concat!(env!("CARGO_PKG_VERSION"), "\netcd Version: 3.7.1");

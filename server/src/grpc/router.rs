@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(deadline("4m"), Some(Duration::from_millis(4)));
         assert_eq!(deadline("5u"), Some(Duration::from_micros(5)));
         assert_eq!(deadline("99999999n"), Some(Duration::from_nanos(99_999_999)));
-        for bad in ["", "S", "1", "1x", "-1S", "999999999S", "é"] {
+        for bad in ["", "S", "1", "1x", "-1S", "999999999S"] {
             assert_eq!(deadline(bad), None, "{bad}");
         }
     }

@@ -99,6 +99,8 @@ impl Locks {
             own.grant().await?;
         }
         let call = Call::begin(self, contender_key(&prefix, lease));
+        // Bound again to be dropped before the call: one revoke takes lease and key together.
+        let own_lease = own_lease;
         let header = call.wait(&prefix, lease).await?;
         own_lease.map(OwnLease::keep);
         Ok(LockResponse {

@@ -1,0 +1,91 @@
+//! A whole server in this process, on a free port of loopback.
+
+#![allow(dead_code, reason = "not every test file uses all of it")]
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use etcd_client::{Client, EventType, GetOptions, WatchOptions};
+use latchd::{Config, Server};
+use tempfile::TempDir;
+
+/// How long anything awaited may take before the test fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server and its data directory.
+pub struct Fixture {
+    server: Option<Server>,
+    pub dir: TempDir,
+}
+
+impl Fixture {
+    pub async fn start() -> Fixture {
+        let dir = tempfile::tempdir().unwrap();
+        Fixture {
+            server: Some(serve(&dir).await),
+            dir,
+        }
+    }
+
+    pub fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.server().addresses()[0])
+    }
+
+    pub async fn client(&self) -> Client {
+        Client::connect([self.endpoint()], None).await.unwrap()
+    }
+
+    /// Stops the server and starts it again on the same data.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        self.server = Some(serve(&self.dir).await);
+    }
+
+    pub async fn stop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.stop().await;
+        }
+    }
+}
+
+async fn serve(dir: &TempDir) -> Server {
+    Server::start(Config::local(dir.path().to_owned())).await.unwrap()
+}
+
+/// Fails the test if `work` takes too long.
+pub async fn soon<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, work).await.expect("it takes too long")
+}
+
+/// The keys under a prefix.
+pub async fn keys_under(client: &mut Client, prefix: &str) -> Vec<String> {
+    let options = GetOptions::new().with_prefix().with_keys_only();
+    let response = client.get(prefix, Some(options)).await.unwrap();
+    response.kvs().iter().map(|kv| kv.key_str().unwrap().to_owned()).collect()
+}
+
+/// Waits until a prefix has this many keys, following the changes below it.
+pub async fn until_count(client: &mut Client, prefix: &str, count: usize) {
+    let listed = client.get(prefix, Some(GetOptions::new().with_prefix())).await.unwrap();
+    let seen = listed.header().unwrap().revision();
+    let mut keys: HashSet<Vec<u8>> = listed.kvs().iter().map(|kv| kv.key().to_vec()).collect();
+    let options = WatchOptions::new().with_prefix().with_start_revision(seen + 1);
+    let mut stream = client.watch(prefix, Some(options)).await.unwrap();
+    soon(async {
+        while keys.len() != count {
+            let response = stream.message().await.unwrap().unwrap();
+            for event in response.events() {
+                let key = event.kv().unwrap().key();
+                match event.event_type() {
+                    EventType::Put => keys.insert(key.to_vec()),
+                    EventType::Delete => keys.remove(key),
+                };
+            }
+        }
+    })
+    .await;
+}

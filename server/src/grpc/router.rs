@@ -37,8 +37,8 @@ use crate::service::watch::WatchOptions;
 /// What a message may be larger than the request limit, as in etcd: framing, and a clear refusal
 /// of what is only somewhat too large.
 const OVERHEAD: usize = 512 << 10;
-/// How tonic says that a message is too large, with code OUT_OF_RANGE.
-const TOO_LARGE: &str = "Error, decoded message length too large";
+/// How tonic says that a message is too large, with code OUT_OF_RANGE: then the two numbers.
+const TOO_LARGE: &str = "Error, decoded message length too large: found ";
 
 /// What the services need.
 pub struct Services {
@@ -113,7 +113,8 @@ impl GrpcRouter {
     /// Answers one gRPC request.
     pub fn answer(&self, request: Request<Incoming>) -> Answer {
         let deadline = deadline_of(request.headers());
-        let answer = self.dispatch(request).map(plain_sizes);
+        let uri = request.uri().clone();
+        let answer = self.dispatch(request).map(move |response| as_grpc_go(response, uri.path()));
         match deadline {
             None => answer.boxed(),
             Some(deadline) => clock::timeout(deadline, answer)
@@ -170,21 +171,37 @@ fn deadline_of(headers: &HeaderMap) -> Option<Duration> {
     }
 }
 
-/// A message over the transport's limit is RESOURCE_EXHAUSTED in etcd (grpc-go); tonic says
-/// OUT_OF_RANGE, which etcd's clients take for a compacted revision.
-fn plain_sizes(mut response: Response<Body>) -> Response<Body> {
-    let headers = response.headers();
+/// Turns what tonic itself refuses into what grpc-go says, which etcd's clients know.
+fn as_grpc_go(response: Response<Body>, path: &str) -> Response<Body> {
     // Only a call that failed at once has its status among the headers.
-    let out_of_range = HeaderValue::from(Code::OutOfRange as i32);
-    if headers.get("grpc-status") != Some(&out_of_range) {
+    let Some(status) = response.headers().get("grpc-status") else {
         return response;
-    }
-    let status = Status::from_header_map(headers);
-    if let Some(status) = status.filter(|status| status.message().starts_with(TOO_LARGE)) {
-        let text = status.message().replacen(TOO_LARGE, "received message larger than max", 1);
-        response = Status::resource_exhausted(format!("grpc: {text}")).into_http();
-    }
-    response
+    };
+    let is = |code: Code| *status == HeaderValue::from(code as i32);
+    let said = if is(Code::OutOfRange) {
+        Status::from_header_map(response.headers()).and_then(|status| too_large(status.message()))
+    } else if is(Code::Unimplemented) && !response.headers().contains_key("grpc-message") {
+        unknown_method(path)
+    } else {
+        None
+    };
+    said.map_or(response, Status::into_http)
+}
+
+/// A message over the transport's limit is RESOURCE_EXHAUSTED; tonic's OUT_OF_RANGE looks like a
+/// compacted revision.
+fn too_large(message: &str) -> Option<Status> {
+    let numbers = message.strip_prefix(TOO_LARGE)?;
+    let (found, limit) = numbers.split_once(" bytes, the limit is: ")?;
+    let limit = limit.trim_end_matches(" bytes");
+    let text = format!("grpc: received message larger than max ({found} vs. {limit})");
+    Some(Status::resource_exhausted(text))
+}
+
+fn unknown_method(path: &str) -> Option<Status> {
+    let (service, method) = path.strip_prefix('/')?.split_once('/')?;
+    let text = format!("unknown method {method} for service {service}");
+    Some(Status::unimplemented(text))
 }
 
 #[cfg(test)]
@@ -209,14 +226,26 @@ mod tests {
         }
     }
 
+    fn told(status: Status) -> (Code, String) {
+        let response = as_grpc_go(status.into_http(), "/etcdserverpb.KV/Nope");
+        let status = Status::from_header_map(response.headers()).unwrap();
+        (status.code(), status.message().to_owned())
+    }
+
     #[test]
-    fn a_message_that_is_too_large_says_so_as_grpc_go_does() {
-        let tonic = Status::out_of_range(format!("{TOO_LARGE}: found 9 bytes, the limit is: 8 bytes"));
-        let status = Status::from_header_map(plain_sizes(tonic.into_http()).headers()).unwrap();
-        assert_eq!(status.code(), Code::ResourceExhausted);
-        assert!(status.message().starts_with("grpc: received message larger than max"));
-        let compacted = Status::out_of_range("etcdserver: mvcc: required revision has been compacted");
-        let status = Status::from_header_map(plain_sizes(compacted.into_http()).headers()).unwrap();
-        assert_eq!(status.code(), Code::OutOfRange);
+    fn what_tonic_refuses_is_said_as_grpc_go_says_it() {
+        let large = Status::out_of_range(format!("{TOO_LARGE}9 bytes, the limit is: 8 bytes"));
+        let text = "grpc: received message larger than max (9 vs. 8)";
+        assert_eq!(told(large), (Code::ResourceExhausted, text.into()));
+        let text = "unknown method Nope for service etcdserverpb.KV";
+        assert_eq!(told(Status::unimplemented("")), (Code::Unimplemented, text.into()));
+    }
+
+    #[test]
+    fn what_a_service_says_stays() {
+        for status in [Status::out_of_range("compacted"), Status::unimplemented("not yet")] {
+            let before = (status.code(), status.message().to_owned());
+            assert_eq!(told(status), before);
+        }
     }
 }

@@ -48,10 +48,13 @@ impl ThisMember {
         self.backend.header()
     }
 
-    /// Cluster.MemberList: itself.
+    /// Cluster.MemberList: itself. Its header has no revision (seen on etcd 3.7.1).
     #[must_use]
     pub fn list(&self) -> MemberListResponse {
-        let header = self.header();
+        let header = ResponseHeader {
+            revision: 0,
+            ..self.header()
+        };
         MemberListResponse {
             header: Some(header),
             members: vec![Member {

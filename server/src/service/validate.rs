@@ -89,7 +89,11 @@ struct Writes {
 impl Writes {
     fn add(&mut self, operations: &[RequestOp]) -> Result<()> {
         for operation in operations {
-            if let Some(Request::RequestDeleteRange(delete)) = &operation.request {
+            // etcd takes the end "\0" at its word here, so that a delete "from key on" clashes with
+            // no put (seen on 3.7.1); it runs in its turn.
+            if let Some(Request::RequestDeleteRange(delete)) = &operation.request
+                && delete.range_end.as_ref() != b"\0"
+            {
                 self.deletes.push(KeyRange::from_wire(&delete.key, &delete.range_end));
             }
         }
@@ -180,7 +184,8 @@ mod tests {
         assert_eq!(check(vec![delete_of("a", ""), delete_of("a", "")]), Ok(()));
         assert_eq!(check(vec![put_of("a"), nested(vec![put_of("a")], vec![])]), clash);
         assert_eq!(check(vec![nested(vec![put_of("a")], vec![put_of("a")])]), Ok(()));
-        assert_eq!(check(vec![delete_of("a", "\0"), nested(vec![], vec![put_of("z")])]), clash);
+        assert_eq!(check(vec![delete_of("a", "zz"), nested(vec![], vec![put_of("z")])]), clash);
+        assert_eq!(check(vec![delete_of("a", "\0"), put_of("b")]), Ok(()));
         let twice = vec![nested(vec![put_of("a")], vec![]), nested(vec![put_of("a")], vec![])];
         assert_eq!(check(twice), clash);
     }

@@ -63,7 +63,12 @@ struct Flags {
     name: String,
 
     /// The directory of the store; it is made if it is not there.
-    #[arg(long, value_name = "DIR", default_value = "latchd.data", help_heading = "Server")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "latchd.data",
+        help_heading = "Server"
+    )]
     data_dir: PathBuf,
 
     /// Where to listen for clients: http://HOST:PORT, several with commas between them.
@@ -88,27 +93,53 @@ struct Flags {
     advertise_client_urls: Vec<Url>,
 
     /// The least severe level that is logged.
-    #[arg(long, value_name = "LEVEL", default_value = "info", ignore_case = true, help_heading = "Logging")]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "info",
+        ignore_case = true,
+        help_heading = "Logging"
+    )]
     log_level: LogLevel,
 
     /// Accepted, without effect: there are no peers.
-    #[arg(long, value_name = "URLS", help_heading = "For launchers that know etcd")]
+    #[arg(
+        long,
+        value_name = "URLS",
+        help_heading = "For launchers that know etcd"
+    )]
     listen_peer_urls: Option<String>,
 
     /// Told by member list, otherwise without effect: there are no peers.
-    #[arg(long, value_name = "URLS", help_heading = "For launchers that know etcd")]
+    #[arg(
+        long,
+        value_name = "URLS",
+        help_heading = "For launchers that know etcd"
+    )]
     initial_advertise_peer_urls: Option<String>,
 
     /// Accepted, without effect: the cluster is this server.
-    #[arg(long, value_name = "NAME=URL", help_heading = "For launchers that know etcd")]
+    #[arg(
+        long,
+        value_name = "NAME=URL",
+        help_heading = "For launchers that know etcd"
+    )]
     initial_cluster: Option<String>,
 
     /// Accepted, without effect: the cluster is this server.
-    #[arg(long, value_name = "STATE", help_heading = "For launchers that know etcd")]
+    #[arg(
+        long,
+        value_name = "STATE",
+        help_heading = "For launchers that know etcd"
+    )]
     initial_cluster_state: Option<String>,
 
     /// Accepted, without effect: the cluster is this server.
-    #[arg(long, value_name = "TOKEN", help_heading = "For launchers that know etcd")]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        help_heading = "For launchers that know etcd"
+    )]
     initial_cluster_token: Option<String>,
 }
 
@@ -200,7 +231,9 @@ fn check_variable(name: &str, flag: &OsString) -> Result<(), clap::Error> {
 /// Go's flag package takes one dash or two.
 fn two_dashes(argument: OsString) -> OsString {
     let text = argument.to_str().unwrap_or_default();
-    let one_dash = text.strip_prefix('-').filter(|rest| rest.len() > 1 && !rest.starts_with('-'));
+    let one_dash = text
+        .strip_prefix('-')
+        .filter(|rest| rest.len() > 1 && !rest.starts_with('-'));
     match one_dash {
         Some(rest) if rest.starts_with(|c: char| c.is_ascii_alphabetic()) => {
             format!("--{rest}").into()
@@ -226,16 +259,28 @@ fn http_url(text: &str) -> Result<Url, String> {
     match url.scheme() {
         "http" => {}
         "https" | "unix" | "unixs" => {
-            return Err(format!("{}:// is not implemented yet; use http://HOST:PORT", url.scheme()));
+            return Err(format!(
+                "{}:// is not implemented yet; use http://HOST:PORT",
+                url.scheme()
+            ));
         }
-        _ => return Err(format!("URL scheme must be http, https, unix, or unixs: {text}")),
+        _ => {
+            return Err(format!(
+                "URL scheme must be http, https, unix, or unixs: {text}"
+            ));
+        }
     }
     let authority = text.split_once("://").map_or("", |(_, rest)| rest);
-    let has_port = authority.trim_end_matches('/').rsplit_once(':').is_some_and(|(_, port)| {
-        !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
-    });
+    let has_port = authority
+        .trim_end_matches('/')
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| {
+            !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
+        });
     if !has_port {
-        return Err(format!("URL address does not have the form \"host:port\": {text}"));
+        return Err(format!(
+            "URL address does not have the form \"host:port\": {text}"
+        ));
     }
     if url.path() != "/" || url.query().is_some() {
         return Err(format!("URL must not contain a path: {text}"));
@@ -257,11 +302,19 @@ mod tests {
 
     #[test]
     fn every_form_of_a_flag_and_the_last_one_wins() {
-        for form in [vec!["--name=a"], vec!["--name", "a"], vec!["-name=a"], vec!["-name", "a"]] {
+        for form in [
+            vec!["--name=a"],
+            vec!["--name", "a"],
+            vec!["-name=a"],
+            vec!["-name", "a"],
+        ] {
             assert_eq!(parse(&form, &[]).unwrap().name, "a");
         }
         assert_eq!(parse(&["--name=a", "-name=b"], &[]).unwrap().name, "b");
-        assert_eq!(parse(&["--log-level", "WARN"], &[]).unwrap().log_level, LogLevel::Warn);
+        assert_eq!(
+            parse(&["--log-level", "WARN"], &[]).unwrap().log_level,
+            LogLevel::Warn
+        );
     }
 
     #[test]
@@ -295,14 +348,21 @@ mod tests {
         ] {
             assert!(listen_url(bad).is_err(), "{bad}");
         }
-        for good in ["http://0.0.0.0:0", "http://[::1]:2379", "http://localhost:80"] {
+        for good in [
+            "http://0.0.0.0:0",
+            "http://[::1]:2379",
+            "http://localhost:80",
+        ] {
             assert!(listen_url(good).is_ok(), "{good}");
         }
     }
 
     #[test]
     fn peers_are_told_and_the_rest_is_noted() {
-        let args = ["--initial-cluster=a=http://b:1", "--initial-advertise-peer-urls=http://b:1"];
+        let args = [
+            "--initial-cluster=a=http://b:1",
+            "--initial-advertise-peer-urls=http://b:1",
+        ];
         let config = parse(&args, &[]).unwrap();
         assert_eq!(config.peer_urls, ["http://b:1"]);
         assert_eq!(config.without_effect, ["--initial-cluster"]);

@@ -109,7 +109,10 @@ impl Lessor {
     pub fn remaining(&self, id: LeaseId) -> Option<(Duration, Ttl)> {
         let state = self.0.state.lock();
         let entry = state.leases.get(&id)?;
-        Some((entry.deadline.saturating_duration_since(clock::now()), entry.ttl))
+        Some((
+            entry.deadline.saturating_duration_since(clock::now()),
+            entry.ttl,
+        ))
     }
 
     /// Every lease, the one that ends first in front (etcd's order).
@@ -189,7 +192,12 @@ mod tests {
     fn proposed(proposer: &Proposer) -> Vec<Command> {
         // Something is always queued, so that taking never waits.
         let _marker = proposer.clean_up(Command::Trim).unwrap();
-        let mut jobs: Vec<Command> = proposer.take().unwrap().into_iter().map(|j| j.command).collect();
+        let mut jobs: Vec<Command> = proposer
+            .take()
+            .unwrap()
+            .into_iter()
+            .map(|j| j.command)
+            .collect();
         jobs.pop();
         jobs
     }
@@ -202,7 +210,11 @@ mod tests {
         assert_eq!(proposed(&proposer), []);
         clock::sleep(Duration::from_millis(11)).await;
         assert_eq!(proposed(&proposer), [Command::Revoke(LeaseId(7))]);
-        assert_eq!(lessor.all(), [LeaseId(7)], "it is there until the revoke is durable");
+        assert_eq!(
+            lessor.all(),
+            [LeaseId(7)],
+            "it is there until the revoke is durable"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -213,7 +225,10 @@ mod tests {
         assert!(matches!(lessor.renew(LeaseId(7)), Renewal::Renewed(TTL)));
         clock::sleep(Duration::from_millis(4990)).await;
         assert_eq!(proposed(&proposer), []);
-        assert_eq!(lessor.remaining(LeaseId(7)).unwrap().0, Duration::from_millis(10));
+        assert_eq!(
+            lessor.remaining(LeaseId(7)).unwrap().0,
+            Duration::from_millis(10)
+        );
         clock::sleep(Duration::from_millis(21)).await;
         assert_eq!(proposed(&proposer).len(), 1);
     }

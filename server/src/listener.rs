@@ -50,7 +50,8 @@ pub struct Routes {
 impl Routes {
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let content_type = request.headers().get(header::CONTENT_TYPE);
-        let is_grpc = content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        let is_grpc =
+            content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
         Ok(if is_grpc {
             self.grpc.answer(request).await
         } else {
@@ -59,24 +60,30 @@ impl Routes {
     }
 }
 
-/// Accepts connections until `stopping`, and serves each as a task of `connections`.
-pub async fn serve(
-    listener: TcpListener,
-    routes: Routes,
-    stopping: CancellationToken,
-    connections: TaskTracker,
-) {
+/// How the server ends, and what it waits for; cheap to clone.
+#[derive(Clone, Default)]
+pub struct Lifecycle {
+    /// Cancelled when the server begins to drain: nothing new is taken, streams end.
+    pub stopping: CancellationToken,
+    /// Cancelled when draining has taken too long: connections are cut.
+    pub cut: CancellationToken,
+    /// Every connection.
+    pub connections: TaskTracker,
+}
+
+/// Accepts connections until the server drains, and serves each as a task of its own.
+pub async fn serve(listener: TcpListener, routes: Routes, lifecycle: Lifecycle) {
     let builder = builder();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stopping.cancelled() => return,
+            () = lifecycle.stopping.cancelled() => return,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection =
-                    serve_connection(builder.clone(), stream, routes.clone(), stopping.clone(), peer);
-                connections.spawn(connection);
+                let (builder, routes) = (builder.clone(), routes.clone());
+                let connection = serve_connection(builder, stream, routes, lifecycle.clone(), peer);
+                lifecycle.connections.spawn(connection);
             }
             Err(error) => pause_if_out_of_descriptors(&error).await,
         }
@@ -86,7 +93,10 @@ pub async fn serve(
 async fn pause_if_out_of_descriptors(error: &io::Error) {
     warn!(%error, "a connection was not accepted");
     // A connection that broke before it was accepted says nothing about the next one.
-    let broke = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset];
+    let broke = [
+        io::ErrorKind::ConnectionAborted,
+        io::ErrorKind::ConnectionReset,
+    ];
     if !broke.contains(&error.kind()) {
         clock::sleep(ACCEPT_PAUSE).await;
     }
@@ -115,7 +125,7 @@ async fn serve_connection(
     builder: Builder<TokioExecutor>,
     stream: TcpStream,
     routes: Routes,
-    stopping: CancellationToken,
+    lifecycle: Lifecycle,
     peer: SocketAddr,
 ) {
     // Answers are small and somebody waits for each.
@@ -123,7 +133,7 @@ async fn serve_connection(
     // Until the first byte hyper cannot tell the protocol, and would wait for ever.
     let spoke = tokio::select! {
         spoke = clock::timeout(HEADER_TIMEOUT, stream.readable()) => matches!(spoke, Ok(Ok(()))),
-        () = stopping.cancelled() => false,
+        () = lifecycle.stopping.cancelled() => false,
     };
     if !spoke {
         return;
@@ -133,9 +143,12 @@ async fn serve_connection(
     tokio::pin!(connection);
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
-        () = stopping.cancelled() => {
+        () = lifecycle.stopping.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                outcome = connection => outcome,
+                () = lifecycle.cut.cancelled() => return,
+            }
         }
     };
     if let Err(error) = outcome {

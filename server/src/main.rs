@@ -17,8 +17,13 @@ fn main() -> ExitCode {
     };
     log_to_stderr(config.log_level);
     for flag in &config.without_effect {
-        info!(flag, "accepted without effect: this server is its own cluster and has no peers");
+        info!(
+            flag,
+            "accepted without effect: this server is its own cluster and has no peers"
+        );
     }
+    // Each client is a descriptor, and the usual soft limit of 1024 is soon reached.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -26,7 +31,11 @@ fn main() -> ExitCode {
             return ExitCode::from(CANNOT_START);
         }
     };
-    match runtime.block_on(async { latchd::run(config, stop_signal()?).await.map_err(Into::into) }) {
+    match runtime.block_on(async {
+        latchd::run(config, stop_signal()?)
+            .await
+            .map_err(Into::into)
+    }) {
         Ok(()) => ExitCode::SUCCESS,
         Err::<(), Box<dyn std::error::Error>>(error) => {
             error!("{error}");

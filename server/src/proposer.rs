@@ -213,7 +213,9 @@ mod tests {
     #[test]
     fn clients_are_bounded_and_clean_up_is_not() {
         let proposer = small();
-        let kept: Vec<_> = (0..2).map(|_| proposer.propose(Command::Trim).unwrap()).collect();
+        let kept: Vec<_> = (0..2)
+            .map(|_| proposer.propose(Command::Trim).unwrap())
+            .collect();
         assert_eq!(
             proposer.propose(Command::Trim).err(),
             Some(Error::TooManyRequests)
@@ -223,14 +225,19 @@ mod tests {
         let jobs = proposer.take().unwrap();
         assert_eq!(jobs.len(), 3);
         assert_eq!(jobs[2].command, revoke, "one order for both lanes");
-        assert!(proposer.propose(Command::Trim).is_err(), "taken is not yet done");
+        assert!(
+            proposer.propose(Command::Trim).is_err(),
+            "taken is not yet done"
+        );
         drop((kept, cleaned));
     }
 
     #[test]
     fn what_was_taken_is_free_again_at_the_next_take() {
         let proposer = small();
-        let _kept: Vec<_> = (0..2).map(|_| proposer.propose(Command::Trim).unwrap()).collect();
+        let _kept: Vec<_> = (0..2)
+            .map(|_| proposer.propose(Command::Trim).unwrap())
+            .collect();
         let _jobs = proposer.take().unwrap();
         let _more = proposer.clean_up(Command::Trim).unwrap();
         let _jobs = proposer.take().unwrap();

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use thiserror::Error as ThisError;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use url::Url;
@@ -21,7 +20,7 @@ use crate::config::Config;
 use crate::grpc::{GrpcRouter, Services};
 use crate::http::HttpRouter;
 use crate::lessor::Lessor;
-use crate::listener::{self, Routes};
+use crate::listener::{self, Lifecycle, Routes};
 use crate::mvcc::open::{DATA_FILE, DirectoryLock, OpenError, open};
 use crate::proposer::{Proposer, QueueLimits};
 use crate::service::member::{About, ThisMember};
@@ -67,9 +66,8 @@ pub enum StartError {
 pub struct Server {
     addresses: Vec<SocketAddr>,
     backend: Backend,
-    stopping: CancellationToken,
+    lifecycle: Lifecycle,
     tasks: TaskTracker,
-    connections: TaskTracker,
     lessor: tokio::task::JoinHandle<()>,
     proposer: Proposer,
     applier: JoinHandle<()>,
@@ -81,8 +79,10 @@ impl Server {
     /// Listens, opens the store and serves. Nothing is changed on disk if the addresses are taken.
     pub async fn start(config: Config) -> Result<Server, StartError> {
         let listeners = bind_all(&config.listen_client_urls).await?;
-        let addresses: Vec<SocketAddr> =
-            listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let addresses: Vec<SocketAddr> = listeners
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect();
         let data_dir = config.data_dir.clone();
         let opened = tokio::task::spawn_blocking(move || open(&data_dir))
             .await
@@ -91,13 +91,14 @@ impl Server {
         let (hub, lessor) = (Hub::new(store.revision()), Lessor::default());
         let proposer = Proposer::queued(QueueLimits::default());
         let applier = Applier::new(store.clone(), opened.state, hub.clone(), lessor.clone());
-        let applier = applier.spawn(proposer.clone()).map_err(StartError::Thread)?;
+        let applier = applier
+            .spawn(proposer.clone())
+            .map_err(StartError::Thread)?;
         let embedded = Embedded::new(store, hub, lessor.clone(), proposer.clone(), config.limits);
         let mut server = Server {
             backend: Backend::Embedded(embedded),
-            stopping: CancellationToken::new(),
+            lifecycle: Lifecycle::default(),
             tasks: TaskTracker::new(),
-            connections: TaskTracker::new(),
             lessor: tokio::spawn(lessor.run(proposer.clone())),
             lock: opened.lock,
             addresses,
@@ -113,12 +114,9 @@ impl Server {
     fn serve(&mut self, listeners: Vec<TcpListener>, config: &Config) {
         let routes = self.routes(config);
         for listener in listeners {
-            self.tasks.spawn(listener::serve(
-                listener,
-                routes.clone(),
-                self.stopping.clone(),
-                self.connections.clone(),
-            ));
+            let lifecycle = self.lifecycle.clone();
+            self.tasks
+                .spawn(listener::serve(listener, routes.clone(), lifecycle));
         }
     }
 
@@ -135,7 +133,7 @@ impl Server {
             limits: config.limits,
             watch: watch_options(config.limits),
             member: ThisMember::new(self.backend.clone(), about),
-            stopping: self.stopping.clone(),
+            stopping: self.lifecycle.stopping.clone(),
         };
         Routes {
             grpc: GrpcRouter::new(services),
@@ -147,7 +145,9 @@ impl Server {
     fn client_urls(&self, config: &Config) -> Vec<String> {
         if !config.advertise_client_urls.is_empty() {
             let urls = config.advertise_client_urls.iter();
-            return urls.map(|url| url.as_str().trim_end_matches('/').to_owned()).collect();
+            return urls
+                .map(|url| url.as_str().trim_end_matches('/').to_owned())
+                .collect();
         }
         let (listens, addresses) = (config.listen_client_urls.iter(), self.addresses.iter());
         let named = listens.zip(addresses).map(|(url, address)| {
@@ -172,10 +172,23 @@ impl Server {
     /// Drains: no new connections, streams end, waiters are sent away and leave no key; then the
     /// queue is written out and the store closed.
     pub async fn stop(self) {
-        self.stopping.cancel();
-        self.connections.close();
-        if clock::timeout(DRAIN_TIMEOUT, self.connections.wait()).await.is_err() {
-            warn!("some connections did not end in time, and are cut");
+        let Lifecycle {
+            stopping,
+            cut,
+            connections,
+        } = self.lifecycle;
+        stopping.cancel();
+        connections.close();
+        if clock::timeout(DRAIN_TIMEOUT, connections.wait())
+            .await
+            .is_err()
+        {
+            warn!(
+                open = connections.len(),
+                "connections did not end in time, and are cut"
+            );
+            cut.cancel();
+            connections.wait().await;
         }
         self.lessor.abort();
         self.proposer.close();

@@ -4,8 +4,8 @@ mod common;
 
 use common::{Fixture, soon};
 use etcd_client::{
-    Client, Compare, CompareOp, DeleteOptions, Error, EventType, GetOptions, PutOptions, Txn, TxnOp,
-    WatchOptions, WatchStream,
+    Client, Compare, CompareOp, DeleteOptions, Error, EventType, GetOptions, PutOptions, Txn,
+    TxnOp, WatchOptions, WatchStream,
 };
 use tonic::Code;
 
@@ -22,7 +22,11 @@ async fn next(stream: &mut WatchStream) -> Vec<(i64, String, bool)> {
         let response = soon(stream.message()).await.unwrap().unwrap();
         let events = response.events().iter().map(|event| {
             let kv = event.kv().unwrap();
-            (kv.mod_revision(), kv.key_str().unwrap().to_owned(), event.event_type() == EventType::Delete)
+            (
+                kv.mod_revision(),
+                kv.key_str().unwrap().to_owned(),
+                event.event_type() == EventType::Delete,
+            )
         });
         let events: Vec<_> = events.collect();
         if !events.is_empty() {
@@ -42,19 +46,35 @@ async fn what_is_written_survives_a_restart() {
     let mut f = Fixture::start().await;
     let mut client = f.client().await;
     let lease = client.lease_grant(600, None).await.unwrap().id();
-    client.put("k", "v", Some(PutOptions::new().with_lease(lease))).await.unwrap();
-    client.put("k", "w", Some(PutOptions::new().with_ignore_lease())).await.unwrap();
+    client
+        .put("k", "v", Some(PutOptions::new().with_lease(lease)))
+        .await
+        .unwrap();
+    client
+        .put("k", "w", Some(PutOptions::new().with_ignore_lease()))
+        .await
+        .unwrap();
     let before = client.status().await.unwrap();
     f.restart().await;
     let mut client = f.client().await;
     let got = client.get("k", None).await.unwrap();
-    assert_eq!((got.kvs()[0].value(), got.kvs()[0].lease()), (&b"w"[..], lease));
+    assert_eq!(
+        (got.kvs()[0].value(), got.kvs()[0].lease()),
+        (&b"w"[..], lease)
+    );
     assert_eq!(got.header().unwrap().revision(), 3);
     let after = client.status().await.unwrap();
-    assert_eq!(before.header().unwrap().cluster_id(), after.header().unwrap().cluster_id());
+    assert_eq!(
+        before.header().unwrap().cluster_id(),
+        after.header().unwrap().cluster_id()
+    );
     assert!(after.raft_term() > before.raft_term() && before.raft_term() > 0);
     let ttl = client.lease_time_to_live(lease, None).await.unwrap();
-    assert_eq!((ttl.ttl(), ttl.granted_ttl()), (599, 600), "its full TTL again");
+    assert_eq!(
+        (ttl.ttl(), ttl.granted_ttl()),
+        (599, 600),
+        "its full TTL again"
+    );
 }
 
 #[tokio::test]
@@ -62,8 +82,14 @@ async fn bad_requests_get_etcds_codes_and_texts() {
     let f = Fixture::start().await;
     let mut client = f.client().await;
     let invalid = |text: &str| (Code::InvalidArgument, format!("etcdserver: {text}"));
-    assert_eq!(status(client.put("", "v", None).await.unwrap_err()), invalid("key is not provided"));
-    assert_eq!(status(client.get("", None).await.unwrap_err()), invalid("key is not provided"));
+    assert_eq!(
+        status(client.put("", "v", None).await.unwrap_err()),
+        invalid("key is not provided")
+    );
+    assert_eq!(
+        status(client.get("", None).await.unwrap_err()),
+        invalid("key is not provided")
+    );
     let twice = Txn::new().and_then([TxnOp::put("k", "1", None), TxnOp::put("k", "2", None)]);
     assert_eq!(
         status(client.txn(twice).await.unwrap_err()),
@@ -72,14 +98,29 @@ async fn bad_requests_get_etcds_codes_and_texts() {
     let future = GetOptions::new().with_revision(99);
     assert_eq!(
         status(client.get("k", Some(future)).await.unwrap_err()),
-        (Code::OutOfRange, "etcdserver: mvcc: required revision is a future revision".into())
+        (
+            Code::OutOfRange,
+            "etcdserver: mvcc: required revision is a future revision".into()
+        )
     );
     let unknown = PutOptions::new().with_lease(99);
     assert_eq!(
         status(client.put("k", "v", Some(unknown)).await.unwrap_err()),
-        (Code::NotFound, "etcdserver: requested lease not found".into())
+        (
+            Code::NotFound,
+            "etcdserver: requested lease not found".into()
+        )
     );
-    assert_eq!(client.get("k", None).await.unwrap().header().unwrap().revision(), 1);
+    assert_eq!(
+        client
+            .get("k", None)
+            .await
+            .unwrap()
+            .header()
+            .unwrap()
+            .revision(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -89,11 +130,22 @@ async fn a_request_over_the_limit_is_refused_and_costs_nobody_else_anything() {
     let too_large = vec![b'v'; (3 << 19) + 1];
     assert_eq!(
         status(client.put("k", too_large, None).await.unwrap_err()),
-        (Code::InvalidArgument, "etcdserver: request is too large".into())
+        (
+            Code::InvalidArgument,
+            "etcdserver: request is too large".into()
+        )
     );
-    let (code, text) = status(client.put("k", vec![b'v'; 8 << 20], None).await.unwrap_err());
+    let (code, text) = status(
+        client
+            .put("k", vec![b'v'; 8 << 20], None)
+            .await
+            .unwrap_err(),
+    );
     assert_eq!(code, Code::ResourceExhausted, "{text}");
-    assert!(text.starts_with("grpc: received message larger than max"), "{text}");
+    assert!(
+        text.starts_with("grpc: received message larger than max"),
+        "{text}"
+    );
     let long_key = vec![b'k'; 1 << 20];
     client.put(long_key.clone(), "v", None).await.unwrap();
     assert_eq!(client.get(long_key, None).await.unwrap().count(), 1);
@@ -125,7 +177,9 @@ async fn a_watch_from_the_past_sees_each_revision_once() {
     put_all(&mut client, &["a"]).await;
     seen.extend(next(&mut stream).await);
     let wanted = [(2, false), (4, false), (5, true), (6, false)];
-    let wanted: Vec<_> = wanted.map(|(revision, deleted)| (revision, "a".to_owned(), deleted)).into();
+    let wanted: Vec<_> = wanted
+        .map(|(revision, deleted)| (revision, "a".to_owned(), deleted))
+        .into();
     assert_eq!(seen, wanted);
 }
 
@@ -139,7 +193,10 @@ async fn previous_records_and_filters() {
         .with_filters([etcd_client::WatchFilterType::NoPut]);
     let mut stream = client.watch("k", Some(options)).await.unwrap();
     client.put("k1", "v", None).await.unwrap();
-    client.delete("k", Some(DeleteOptions::new().with_prefix())).await.unwrap();
+    client
+        .delete("k", Some(DeleteOptions::new().with_prefix()))
+        .await
+        .unwrap();
     let response = loop {
         let response = soon(stream.message()).await.unwrap().unwrap();
         if !response.created() {
@@ -149,7 +206,10 @@ async fn previous_records_and_filters() {
     let event = &response.events()[0];
     assert_eq!(event.prev_kv().unwrap().value(), b"v");
     let kv = event.kv().unwrap();
-    assert_eq!((kv.create_revision(), kv.mod_revision(), kv.version()), (0, 3, 0));
+    assert_eq!(
+        (kv.create_revision(), kv.mod_revision(), kv.version()),
+        (0, 3, 0)
+    );
 }
 
 #[tokio::test]
@@ -169,7 +229,10 @@ async fn many_watches_on_a_stream_cancel_and_progress() {
     assert_eq!(next(&mut stream).await, [(3, "b".to_owned(), false)]);
     stream.request_progress().await.unwrap();
     let progress = soon(stream.message()).await.unwrap().unwrap();
-    assert_eq!((progress.watch_id(), progress.header().unwrap().revision()), (-1, 3));
+    assert_eq!(
+        (progress.watch_id(), progress.header().unwrap().revision()),
+        (-1, 3)
+    );
     assert!(progress.events().is_empty());
 }
 
@@ -184,10 +247,16 @@ async fn a_compacted_start_is_cancelled_with_the_revision_to_resume_from() {
     assert!(soon(stream.message()).await.unwrap().unwrap().created());
     let canceled = soon(stream.message()).await.unwrap().unwrap();
     assert!(canceled.canceled());
-    assert_eq!((canceled.compact_revision(), canceled.cancel_reason()), (4, ""));
+    assert_eq!(
+        (canceled.compact_revision(), canceled.cancel_reason()),
+        (4, "")
+    );
     assert_eq!(
         status(client.compact(4, None).await.unwrap_err()),
-        (Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted".into())
+        (
+            Code::OutOfRange,
+            "etcdserver: mvcc: required revision has been compacted".into()
+        )
     );
 }
 
@@ -201,16 +270,25 @@ async fn leases_have_etcds_bounds() {
         (Code::OutOfRange, "etcdserver: too large lease TTL".into())
     );
     let options = etcd_client::LeaseGrantOptions::new().with_id(7);
-    client.lease_grant(9_000_000_000, Some(options)).await.unwrap();
+    client
+        .lease_grant(9_000_000_000, Some(options))
+        .await
+        .unwrap();
     let options = etcd_client::LeaseGrantOptions::new().with_id(7);
     assert_eq!(
         status(client.lease_grant(10, Some(options)).await.unwrap_err()),
-        (Code::FailedPrecondition, "etcdserver: lease already exists".into())
+        (
+            Code::FailedPrecondition,
+            "etcdserver: lease already exists".into()
+        )
     );
     assert_eq!(client.lease_time_to_live(99, None).await.unwrap().ttl(), -1);
     assert_eq!(
         status(client.lease_revoke(99).await.unwrap_err()),
-        (Code::NotFound, "etcdserver: requested lease not found".into())
+        (
+            Code::NotFound,
+            "etcdserver: requested lease not found".into()
+        )
     );
     let (mut keeper, mut answers) = client.lease_keep_alive(7).await.unwrap();
     keeper.keep_alive().await.unwrap();
@@ -226,5 +304,8 @@ async fn what_comes_later_says_so() {
     assert_eq!(code, Code::Unimplemented);
     assert_eq!(text, "latchd: Election.Leader is not implemented yet");
     let (code, text) = status(client.auth_enable().await.unwrap_err());
-    assert_eq!((code, text.contains("not implemented")), (Code::Unimplemented, true));
+    assert_eq!(
+        (code, text.contains("not implemented")),
+        (Code::Unimplemented, true)
+    );
 }

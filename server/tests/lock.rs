@@ -39,9 +39,16 @@ async fn the_key_is_the_name_and_the_lease_in_hex() {
     assert_eq!(locked.header().unwrap().revision(), 2);
     let again = client.lock("job", on(lease)).await.unwrap();
     assert_eq!(again.key(), locked.key());
-    assert_eq!(again.header().unwrap().revision(), 2, "the same lease again writes nothing");
+    assert_eq!(
+        again.header().unwrap().revision(),
+        2,
+        "the same lease again writes nothing"
+    );
     let kv = client.get(locked.key(), None).await.unwrap();
-    assert_eq!((kv.kvs()[0].value(), kv.kvs()[0].lease()), (&b""[..], lease));
+    assert_eq!(
+        (kv.kvs()[0].value(), kv.kvs()[0].lease()),
+        (&b""[..], lease)
+    );
 }
 
 #[tokio::test]
@@ -113,14 +120,21 @@ async fn cancelling_one_of_two_calls_on_a_lease_leaves_the_other_waiting() {
     client.put("elsewhere", "", None).await.unwrap();
     client.unlock(held.key()).await.unwrap();
     let granted = soon(stays).await.unwrap().unwrap();
-    assert_eq!(keys_under(&mut client, "job/").await, [granted.key().escape_ascii().to_string()]);
+    assert_eq!(
+        keys_under(&mut client, "job/").await,
+        [granted.key().escape_ascii().to_string()]
+    );
 }
 
 #[tokio::test]
 async fn a_waiter_in_the_middle_that_leaves_lets_nobody_in() {
     let f = Fixture::start().await;
     let mut client = f.client().await;
-    let leases = [lease(&mut client, 60).await, lease(&mut client, 60).await, lease(&mut client, 60).await];
+    let leases = [
+        lease(&mut client, 60).await,
+        lease(&mut client, 60).await,
+        lease(&mut client, 60).await,
+    ];
     let held = client.lock("job", on(leases[0])).await.unwrap();
     let middle = waiter(&client, leases[1]);
     until_count(&mut client, "job/", 2).await;
@@ -143,10 +157,16 @@ async fn a_waiter_whose_lease_ends_is_told_when_its_turn_would_have_come() {
     until_count(&mut client, "job/", 2).await;
     client.lease_revoke(second).await.unwrap();
     client.put("elsewhere", "", None).await.unwrap();
-    assert!(!expired.is_finished(), "as in etcd, it still waits for the one before it");
+    assert!(
+        !expired.is_finished(),
+        "as in etcd, it still waits for the one before it"
+    );
     client.unlock(held.key()).await.unwrap();
     let error = status(soon(expired).await.unwrap().unwrap_err());
-    assert_eq!(error, (Code::Unknown, "mutex: session is expired".to_owned()));
+    assert_eq!(
+        error,
+        (Code::Unknown, "mutex: session is expired".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -169,13 +189,24 @@ async fn without_a_lease_the_server_grants_a_minute() {
     let mut client = f.client().await;
     client.lock("job", None).await.unwrap();
     let granted = client.leases().await.unwrap().leases()[0].id();
-    assert_eq!(client.lease_time_to_live(granted, None).await.unwrap().granted_ttl(), 60);
+    assert_eq!(
+        client
+            .lease_time_to_live(granted, None)
+            .await
+            .unwrap()
+            .granted_ttl(),
+        60
+    );
     let mut cancelled = client.clone();
     let waiting = tokio::spawn(async move { cancelled.lock("job", None).await });
     until_count(&mut client, "job/", 2).await;
     waiting.abort();
     until_count(&mut client, "job/", 1).await;
-    assert_eq!(client.leases().await.unwrap().leases().len(), 1, "nobody knew the other lease");
+    assert_eq!(
+        client.leases().await.unwrap().leases().len(),
+        1,
+        "nobody knew the other lease"
+    );
 }
 
 #[tokio::test]
@@ -183,9 +214,18 @@ async fn every_error_has_code_unknown() {
     let f = Fixture::start().await;
     let mut client = f.client().await;
     let error = status(client.lock("job", on(4711)).await.unwrap_err());
-    assert_eq!(error, (Code::Unknown, "etcdserver: requested lease not found".to_owned()));
+    assert_eq!(
+        error,
+        (
+            Code::Unknown,
+            "etcdserver: requested lease not found".to_owned()
+        )
+    );
     let error = status(client.unlock("").await.unwrap_err());
-    assert_eq!(error, (Code::Unknown, "etcdserver: key is not provided".to_owned()));
+    assert_eq!(
+        error,
+        (Code::Unknown, "etcdserver: key is not provided".to_owned())
+    );
     assert!(client.unlock("no/such/key").await.is_ok());
 }
 
@@ -201,7 +241,9 @@ async fn a_deeper_key_holds_its_parents_lock_too() {
     client.unlock(deep.key()).await.unwrap();
     soon(waiting).await.unwrap().unwrap();
     let c = lease(&mut client, 60).await;
-    soon(client.lock("job/deep", on(c))).await.expect("not the other way round");
+    soon(client.lock("job/deep", on(c)))
+        .await
+        .expect("not the other way round");
 }
 
 #[tokio::test]
@@ -256,9 +298,16 @@ async fn a_server_that_stops_sends_its_waiters_away_without_keys() {
     until_count(&mut client, "job/", 2).await;
     f.restart().await;
     let (code, text) = status(soon(waiting).await.unwrap().unwrap_err());
-    assert_eq!((code, text.as_str()), (Code::Unavailable, "etcdserver: server stopped"));
+    assert_eq!(
+        (code, text.as_str()),
+        (Code::Unavailable, "etcdserver: server stopped")
+    );
     let mut client = f.client().await;
-    assert_eq!(keys_under(&mut client, "job/").await.len(), 1, "the holder's");
+    assert_eq!(
+        keys_under(&mut client, "job/").await.len(),
+        1,
+        "the holder's"
+    );
 }
 
 #[tokio::test]
@@ -273,7 +322,13 @@ async fn a_hand_off_is_one_delete_and_no_other_write() {
         .watch("job/", Some(WatchOptions::new().with_prefix()))
         .await
         .unwrap();
-    let before = client.unlock(held.key()).await.unwrap().header().unwrap().revision();
+    let before = client
+        .unlock(held.key())
+        .await
+        .unwrap()
+        .header()
+        .unwrap()
+        .revision();
     let granted = soon(next).await.unwrap().unwrap();
     assert_eq!(granted.header().unwrap().revision(), before);
     let response = loop {

@@ -28,5 +28,9 @@ pub fn revoke(batch: &mut Batch<'_>, id: LeaseId) -> Result<Revision> {
 /// The keys of a lease, sorted.
 pub fn keys(batch: &Batch<'_>, id: LeaseId) -> Result<Vec<Bytes>> {
     let lease = batch.state().leases.get(&id).ok_or(Error::LeaseNotFound)?;
-    Ok(lease.keys.iter().map(|key| Bytes::copy_from_slice(key)).collect())
+    Ok(lease
+        .keys
+        .iter()
+        .map(|key| Bytes::copy_from_slice(key))
+        .collect())
 }

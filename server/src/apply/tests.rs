@@ -15,6 +15,7 @@ use super::apply;
 use crate::command::{Command, Reply};
 use crate::error::{Error, Result};
 use crate::mvcc::open::{Opened, open};
+use crate::mvcc::read::ReplayBudget;
 use crate::mvcc::state::LeaseKind;
 use crate::mvcc::write::{Batch, LeaseEffect, Written};
 use crate::mvcc::{Change, KeyRange};
@@ -54,7 +55,10 @@ impl Fixture {
         let Opened { store, state, .. } = &mut self.opened;
         let txn = store.begin().unwrap();
         let mut batch = Batch::new(&txn, state, store.published()).unwrap();
-        let replies = commands.into_iter().map(|command| apply(&mut batch, command)).collect();
+        let replies = commands
+            .into_iter()
+            .map(|command| apply(&mut batch, command))
+            .collect();
         self.last = batch.finish();
         if self.last.dirty {
             txn.commit().unwrap();
@@ -87,7 +91,11 @@ impl Fixture {
             revision,
             ..everything()
         })?;
-        Ok(response.kvs.iter().map(|kv| text(&kv.key, &kv.value)).collect())
+        Ok(response
+            .kvs
+            .iter()
+            .map(|kv| text(&kv.key, &kv.value))
+            .collect())
     }
 
     fn revision(&self) -> i64 {
@@ -100,7 +108,11 @@ impl Fixture {
 }
 
 fn text(key: &[u8], value: &[u8]) -> String {
-    format!("{}={}", String::from_utf8_lossy(key), String::from_utf8_lossy(value))
+    format!(
+        "{}={}",
+        String::from_utf8_lossy(key),
+        String::from_utf8_lossy(value)
+    )
 }
 
 fn everything() -> RangeRequest {
@@ -177,7 +189,10 @@ fn a_delete_that_finds_nothing_is_no_revision_and_no_commit() {
     let Reply::DeleteRange(response) = f.run(Command::DeleteRange(delete("k", ""))).unwrap() else {
         panic!()
     };
-    assert_eq!((response.deleted, response.header.unwrap().revision), (0, 1));
+    assert_eq!(
+        (response.deleted, response.header.unwrap().revision),
+        (0, 1)
+    );
     assert!(!f.last.dirty && f.revision() == 1);
 }
 
@@ -192,7 +207,9 @@ fn each_command_of_a_batch_is_a_revision_and_sees_those_before() {
         }),
         leased("other", 99),
     ]);
-    let Ok(Reply::Put(second)) = &replies[1] else { panic!() };
+    let Ok(Reply::Put(second)) = &replies[1] else {
+        panic!()
+    };
     assert_eq!(second.prev_kv.as_ref().unwrap().value, "1");
     assert_eq!(replies[2], Err(Error::LeaseNotFound));
     let revisions: Vec<_> = f.changes().iter().map(|change| change.revision.0).collect();
@@ -226,7 +243,10 @@ fn every_revision_can_be_read_until_it_is_compacted() {
         assert_eq!(f.keys_at(*revision).unwrap(), *keys, "revision {revision}");
     }
     assert_eq!(f.run(Command::Compact(Revision(4))), Err(Error::Compacted));
-    assert_eq!(f.run(Command::Compact(Revision(7))), Err(Error::FutureRevision));
+    assert_eq!(
+        f.run(Command::Compact(Revision(7))),
+        Err(Error::FutureRevision)
+    );
 }
 
 #[test]
@@ -276,7 +296,9 @@ fn a_range_in_a_txn_sees_the_put_before_it() {
             failure: Vec::new(),
         })
         .unwrap();
-    let Some(Response::ResponseRange(range)) = &response.responses[1].response else { panic!() };
+    let Some(Response::ResponseRange(range)) = &response.responses[1].response else {
+        panic!()
+    };
     assert_eq!((range.kvs[0].create_revision, range.count), (2, 1));
     assert_eq!(range.header.as_ref().unwrap().revision, 2);
     assert_eq!(response.header.unwrap().revision, 2);
@@ -369,10 +391,17 @@ fn a_revoke_deletes_its_keys_sorted_in_one_revision() {
         Reply::LeaseKeys(vec!["a".into(), "b".into()])
     );
     f.run(Command::Revoke(LeaseId(7))).unwrap();
-    let deleted: Vec<_> = f.changes()[0].events.iter().map(|event| event.key.clone()).collect();
+    let deleted: Vec<_> = f.changes()[0]
+        .events
+        .iter()
+        .map(|event| event.key.clone())
+        .collect();
     assert_eq!(deleted, ["a", "b"]);
     assert_eq!(f.last.leases, [LeaseEffect::Revoked(LeaseId(7))]);
-    assert_eq!(f.run(Command::Revoke(LeaseId(7))), Err(Error::LeaseNotFound));
+    assert_eq!(
+        f.run(Command::Revoke(LeaseId(7))),
+        Err(Error::LeaseNotFound)
+    );
     assert_eq!(f.keys_at(0).unwrap(), ["detached=", "moved="]);
 }
 
@@ -442,16 +471,25 @@ fn filters_and_sorting_come_before_the_limit() {
 fn a_replay_never_cuts_a_revision() {
     let mut f = Fixture::new();
     let many = |value: &'static str| TxnRequest {
-        success: ["a", "b", "c"].map(|key| op(Request::RequestPut(put_of(key, value)))).into(),
+        success: ["a", "b", "c"]
+            .map(|key| op(Request::RequestPut(put_of(key, value))))
+            .into(),
         ..Default::default()
     };
     f.txn(many("1")).unwrap();
     f.txn(many("2")).unwrap();
     let snapshot = f.opened.store.snapshot();
     let all = KeyRange::from_wire(&"\0".into(), &"\0".into());
-    let budget = crate::mvcc::read::ReplayBudget { rows: 1, bytes: 1 << 20 };
-    let (changes, last) = snapshot.view().replay(&all, Revision(2), budget).unwrap();
-    assert_eq!((changes.len(), changes[0].1.len(), last), (1, 3, Revision(2)));
-    let (changes, last) = snapshot.view().replay(&all, Revision(3), budget).unwrap();
-    assert_eq!((changes[0].0, last), (Revision(3), Revision(3)));
+    let budget = ReplayBudget {
+        rows: 1,
+        bytes: 1 << 20,
+    };
+    let first = snapshot.view().replay(&all, Revision(2), budget).unwrap();
+    assert_eq!((first.changes.len(), first.changes[0].events.len()), (1, 3));
+    assert_eq!(first.last, Revision(2));
+    let second = snapshot.view().replay(&all, Revision(3), budget).unwrap();
+    assert_eq!(
+        (second.changes[0].revision, second.last),
+        (Revision(3), Revision(3))
+    );
 }

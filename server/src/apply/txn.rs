@@ -41,15 +41,23 @@ fn decide<'a>(batch: &Batch<'_>, request: &'a TxnRequest) -> Result<Plan<'a>> {
             break;
         }
     }
-    let operations = if succeeded { &request.success } else { &request.failure };
-    let nested = operations.iter().filter_map(|operation| match &operation.request {
-        Some(Request::RequestTxn(nested)) => Some(nested),
-        _ => None,
-    });
+    let operations = if succeeded {
+        &request.success
+    } else {
+        &request.failure
+    };
+    let nested = operations
+        .iter()
+        .filter_map(|operation| match &operation.request {
+            Some(Request::RequestTxn(nested)) => Some(nested),
+            _ => None,
+        });
     Ok(Plan {
         succeeded,
         operations,
-        nested: nested.map(|nested| decide(batch, nested)).collect::<Result<_>>()?,
+        nested: nested
+            .map(|nested| decide(batch, nested))
+            .collect::<Result<_>>()?,
     })
 }
 
@@ -59,7 +67,9 @@ fn check(batch: &Batch<'_>, plan: &Plan<'_>) -> Result<()> {
         match &operation.request {
             Some(Request::RequestRange(range)) => batch.view().check_revision(range.revision)?,
             Some(Request::RequestPut(put)) => kv::check_put(batch, put)?,
-            Some(Request::RequestTxn(_)) => nested.next().map_or(Ok(()), |plan| check(batch, plan))?,
+            Some(Request::RequestTxn(_)) => {
+                nested.next().map_or(Ok(()), |plan| check(batch, plan))?
+            }
             Some(Request::RequestDeleteRange(_)) | None => {}
         }
     }
@@ -77,9 +87,9 @@ fn run(batch: &mut Batch<'_>, plan: &Plan<'_>) -> Result<TxnResponse> {
             Some(Request::RequestPut(put)) => {
                 Some(Response::ResponsePut(kv::checked_put(batch, put)?))
             }
-            Some(Request::RequestDeleteRange(delete)) => {
-                Some(Response::ResponseDeleteRange(kv::delete_range(batch, delete)?))
-            }
+            Some(Request::RequestDeleteRange(delete)) => Some(Response::ResponseDeleteRange(
+                kv::delete_range(batch, delete)?,
+            )),
             Some(Request::RequestTxn(_)) => match nested.next() {
                 Some(plan) => Some(Response::ResponseTxn(run(batch, plan)?)),
                 None => None,
@@ -105,12 +115,17 @@ fn holds(batch: &Batch<'_>, compare: &Compare) -> Result<bool> {
         let by_value = compare.target == CompareTarget::Value as i32;
         return Ok(!by_value && holds_for(compare, None));
     }
-    Ok(found.iter().all(|(_, record)| holds_for(compare, Some(record))))
+    Ok(found
+        .iter()
+        .all(|(_, record)| holds_for(compare, Some(record))))
 }
 
 fn holds_for(compare: &Compare, record: Option<&Record>) -> bool {
     let number = |field: fn(&Record) -> i64| record.map_or(0, field);
-    let order = match (CompareTarget::try_from(compare.target), &compare.target_union) {
+    let order = match (
+        CompareTarget::try_from(compare.target),
+        &compare.target_union,
+    ) {
         (Ok(CompareTarget::Value), union) => {
             let present = record.map_or(&[][..], |record| record.value.as_ref());
             let wanted = match union {

@@ -31,7 +31,9 @@ impl lease_server::Lease for LeaseRpc {
         &self,
         req: Request<LeaseGrantRequest>,
     ) -> Result<Response<LeaseGrantResponse>, Status> {
-        Ok(Response::new(self.backend.lease_grant(req.into_inner()).await?))
+        Ok(Response::new(
+            self.backend.lease_grant(req.into_inner()).await?,
+        ))
     }
 
     async fn lease_revoke(
@@ -47,17 +49,22 @@ impl lease_server::Lease for LeaseRpc {
         &self,
         req: Request<Streaming<LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
-        let start = (req.into_inner(), self.backend.clone(), self.stopping.clone());
-        let answers = futures::stream::try_unfold(start, |(mut requests, backend, stopping)| async {
-            let answer = match until_stopped(&stopping, next_of(&mut requests)).await?? {
-                Some(request) => {
-                    let answered = backend.keep_alive(LeaseId(request.id));
-                    until_stopped(&stopping, answered).await?
-                }
-                None => return Ok(None),
-            };
-            Ok(Some((answer, (requests, backend, stopping))))
-        });
+        let start = (
+            req.into_inner(),
+            self.backend.clone(),
+            self.stopping.clone(),
+        );
+        let answers =
+            futures::stream::try_unfold(start, |(mut requests, backend, stopping)| async {
+                let answer = match until_stopped(&stopping, next_of(&mut requests)).await?? {
+                    Some(request) => {
+                        let answered = backend.keep_alive(LeaseId(request.id));
+                        until_stopped(&stopping, answered).await?
+                    }
+                    None => return Ok(None),
+                };
+                Ok(Some((answer, (requests, backend, stopping))))
+            });
         Ok(Response::new(answers.boxed()))
     }
 
@@ -65,7 +72,9 @@ impl lease_server::Lease for LeaseRpc {
         &self,
         req: Request<LeaseTimeToLiveRequest>,
     ) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
-        Ok(Response::new(self.backend.time_to_live(req.get_ref()).await?))
+        Ok(Response::new(
+            self.backend.time_to_live(req.get_ref()).await?,
+        ))
     }
 
     async fn lease_leases(

@@ -30,6 +30,8 @@ impl lock_server::Lock for LockRpc {
         &self,
         req: Request<UnlockRequest>,
     ) -> Result<Response<UnlockResponse>, Status> {
-        Ok(Response::new(self.locks.unlock(req.into_inner().key).await?))
+        Ok(Response::new(
+            self.locks.unlock(req.into_inner().key).await?,
+        ))
     }
 }

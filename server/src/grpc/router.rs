@@ -114,7 +114,9 @@ impl GrpcRouter {
     pub fn answer(&self, request: Request<Incoming>) -> Answer {
         let deadline = deadline_of(request.headers());
         let uri = request.uri().clone();
-        let answer = self.dispatch(request).map(move |response| as_grpc_go(response, uri.path()));
+        let answer = self
+            .dispatch(request)
+            .map(move |response| as_grpc_go(response, uri.path()));
         match deadline {
             None => answer.boxed(),
             Some(deadline) => clock::timeout(deadline, answer)
@@ -220,7 +222,10 @@ mod tests {
         assert_eq!(deadline("3S"), Some(Duration::from_secs(3)));
         assert_eq!(deadline("4m"), Some(Duration::from_millis(4)));
         assert_eq!(deadline("5u"), Some(Duration::from_micros(5)));
-        assert_eq!(deadline("99999999n"), Some(Duration::from_nanos(99_999_999)));
+        assert_eq!(
+            deadline("99999999n"),
+            Some(Duration::from_nanos(99_999_999))
+        );
         for bad in ["", "S", "1", "1x", "-1S", "999999999S"] {
             assert_eq!(deadline(bad), None, "{bad}");
         }
@@ -238,12 +243,18 @@ mod tests {
         let text = "grpc: received message larger than max (9 vs. 8)";
         assert_eq!(told(large), (Code::ResourceExhausted, text.into()));
         let text = "unknown method Nope for service etcdserverpb.KV";
-        assert_eq!(told(Status::unimplemented("")), (Code::Unimplemented, text.into()));
+        assert_eq!(
+            told(Status::unimplemented("")),
+            (Code::Unimplemented, text.into())
+        );
     }
 
     #[test]
     fn what_a_service_says_stays() {
-        for status in [Status::out_of_range("compacted"), Status::unimplemented("not yet")] {
+        for status in [
+            Status::out_of_range("compacted"),
+            Status::unimplemented("not yet"),
+        ] {
             let before = (status.code(), status.message().to_owned());
             assert_eq!(told(status), before);
         }

@@ -27,7 +27,9 @@ impl HttpRouter {
         let known = matches!(request.uri().path(), "/version" | "/health");
         if known && request.method() != Method::GET {
             let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
-            refused.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("GET"));
+            refused
+                .headers_mut()
+                .insert(header::ALLOW, header::HeaderValue::from_static("GET"));
             return refused;
         }
         match request.uri().path() {
@@ -35,7 +37,9 @@ impl HttpRouter {
             "/health" => self.health().await,
             path => text(
                 StatusCode::NOT_FOUND,
-                &format!("404 page not found: {path}; latchd serves /version, /health and gRPC here\n"),
+                &format!(
+                    "404 page not found: {path}; latchd serves /version, /health and gRPC here\n"
+                ),
             ),
         }
     }
@@ -79,6 +83,8 @@ fn answer(status: StatusCode, content_type: &'static str, body: String) -> Respo
     let mut response = Response::new(Body::new(http_body_util::Full::from(body)));
     *response.status_mut() = status;
     let content_type = header::HeaderValue::from_static(content_type);
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
     response
 }

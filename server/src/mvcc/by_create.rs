@@ -263,7 +263,9 @@ fn is_indexable(dir: &[u8]) -> bool {
 
 fn collect(dir: &Dir, query: CreateQuery<'_>, seen: Seen) -> (Vec<Bytes>, bool) {
     let whole = |name: &[u8]| Bytes::from([query.dir, name].concat());
-    let wanted = query.limit.map_or(usize::MAX, |limit| limit.saturating_add(1));
+    let wanted = query
+        .limit
+        .map_or(usize::MAX, |limit| limit.saturating_add(1));
     let Some(bounds) = bounds(&query) else {
         return (Vec::new(), false);
     };
@@ -311,7 +313,9 @@ fn bounds(query: &CreateQuery<'_>) -> Option<(Bound<Place>, Bound<Place>)> {
     {
         return None;
     }
-    let lower = query.min.map_or(Bound::Unbounded, |min| Bound::Included(first(min)));
+    let lower = query
+        .min
+        .map_or(Bound::Unbounded, |min| Bound::Included(first(min)));
     let upper = match query.max {
         // Nothing was ever created beyond the largest revision.
         Some(max) if max.0 < i64::MAX => Bound::Excluded(first(max.next())),
@@ -394,9 +398,16 @@ mod tests {
         index.changed(b"job/a", None, Some(&record(2, 7)));
         index.changed(b"job/deep/b", None, Some(&record(3, 8)));
         assert_eq!(index.query(all(b"job/"), Seen::Latest), None);
-        assert_eq!(keys(index.query(all(b"job/deep/"), Seen::Latest)), ["job/deep/b"]);
+        assert_eq!(
+            keys(index.query(all(b"job/deep/"), Seen::Latest)),
+            ["job/deep/b"]
+        );
         index.changed(b"job/deep/b", Some(&record(3, 8)), None);
-        assert_eq!(index.query(all(b"job/"), Seen::Latest), None, "not before it is published");
+        assert_eq!(
+            index.query(all(b"job/"), Seen::Latest),
+            None,
+            "not before it is published"
+        );
         index.publish();
         assert_eq!(keys(index.query(all(b"job/"), Seen::Latest)), ["job/a"]);
         index.changed(b"job/plain", None, Some(&record(4, 0)));
@@ -476,7 +487,10 @@ mod tests {
             return Ok(());
         };
         let dir = std::str::from_utf8(query.dir).unwrap();
-        let below: Vec<_> = live.iter().filter(|(key, _)| key.starts_with(dir)).collect();
+        let below: Vec<_> = live
+            .iter()
+            .filter(|(key, _)| key.starts_with(dir))
+            .collect();
         let mut wanted: Vec<_> = below
             .iter()
             .map(|(key, record)| (record.created, key.as_bytes().to_vec()))

@@ -65,7 +65,10 @@ impl Event {
     #[must_use]
     pub fn to_proto(&self, revision: Revision, with_previous: bool) -> mvccpb::Event {
         let (kind, kv) = match &self.put {
-            Some(record) => (mvccpb::event::EventType::Put, record.to_proto(self.key.clone())),
+            Some(record) => (
+                mvccpb::event::EventType::Put,
+                record.to_proto(self.key.clone()),
+            ),
             None => (
                 mvccpb::event::EventType::Delete,
                 mvccpb::KeyValue {

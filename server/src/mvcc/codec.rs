@@ -50,10 +50,12 @@ pub fn decode_record(bytes: &[u8]) -> Result<Record> {
 
 /// Appends an event to `out`.
 pub fn encode_event(event: &Event, out: &mut Vec<u8>) {
-    let flags = u8::from(event.put.is_some()) * HAS_PUT
-        + u8::from(event.previous.is_some()) * HAS_PREVIOUS;
+    let flags =
+        u8::from(event.put.is_some()) * HAS_PUT + u8::from(event.previous.is_some()) * HAS_PREVIOUS;
     out.push(flags);
-    push_sized(out, event.key.len(), |out| out.extend_from_slice(&event.key));
+    push_sized(out, event.key.len(), |out| {
+        out.extend_from_slice(&event.key)
+    });
     for record in [&event.put, &event.previous].into_iter().flatten() {
         push_sized(out, RECORD_HEAD + record.value.len(), |out| {
             encode_record(record, out);
@@ -149,12 +151,14 @@ mod tests {
 
     fn records() -> impl Strategy<Value = Record> {
         let numbers = any::<(i64, i64, i64, i64)>();
-        (numbers, any::<Vec<u8>>()).prop_map(|((created, modified, version, lease), value)| Record {
-            created: Revision(created),
-            modified: Revision(modified),
-            version,
-            lease: LeaseId(lease),
-            value: value.into(),
+        (numbers, any::<Vec<u8>>()).prop_map(|((created, modified, version, lease), value)| {
+            Record {
+                created: Revision(created),
+                modified: Revision(modified),
+                version,
+                lease: LeaseId(lease),
+                value: value.into(),
+            }
         })
     }
 

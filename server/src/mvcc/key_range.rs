@@ -143,7 +143,10 @@ mod tests {
 
     #[test]
     fn prefixes_are_recognised() {
-        assert_eq!(range(b"job/", b"job0").as_prefix().unwrap().as_ref(), b"job/");
+        assert_eq!(
+            range(b"job/", b"job0").as_prefix().unwrap().as_ref(),
+            b"job/"
+        );
         assert_eq!(range(b"job/", b"job1").as_prefix(), None);
         assert_eq!(prefix_end(b"a\xff\xff"), Some(b"b".to_vec()));
         assert_eq!(prefix_end(b"\xff"), None);

@@ -86,11 +86,15 @@ pub struct DirectoryLock(#[allow(dead_code, reason = "held for its lock")] File)
 /// Opens the store in `dir`, or makes one there.
 pub fn open(dir: &Path) -> std::result::Result<Opened, OpenError> {
     check_directory(dir)?;
-    fs::create_dir_all(dir).map_err(|error| OpenError::Io(dir.into(), error))?;
+    make_directory(dir).map_err(|error| OpenError::Io(dir.into(), error))?;
     let lock = lock_directory(dir)?;
     let path = dir.join(DATA_FILE);
     let existing = fs::metadata(&path).is_ok_and(|file| file.len() > 0);
-    let file = if existing { path.clone() } else { dir.join(NEW_FILE) };
+    let file = if existing {
+        path.clone()
+    } else {
+        dir.join(NEW_FILE)
+    };
     let (store, state) = open_on_a_thread(&file, existing)?;
     if !existing {
         put_in_place(dir, &file, &path).map_err(|error| OpenError::Io(dir.into(), error))?;
@@ -116,11 +120,24 @@ fn check_directory(dir: &Path) -> std::result::Result<(), OpenError> {
     }
     match names.first() {
         None => Ok(()),
-        Some(_) if names.contains("member") => {
-            Err(OpenError::Foreign(dir.into(), "the data of an etcd (member/)".into()))
-        }
-        Some(name) => Err(OpenError::Foreign(dir.into(), format!("other files ({name})"))),
+        Some(_) if names.contains("member") => Err(OpenError::Foreign(
+            dir.into(),
+            "the data of an etcd (member/)".into(),
+        )),
+        Some(name) => Err(OpenError::Foreign(
+            dir.into(),
+            format!("other files ({name})"),
+        )),
     }
+}
+
+/// Makes the directory for its owner alone, as etcd does: values may be secrets.
+fn make_directory(dir: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
 }
 
 fn lock_directory(dir: &Path) -> std::result::Result<DirectoryLock, OpenError> {
@@ -133,10 +150,7 @@ fn lock_directory(dir: &Path) -> std::result::Result<DirectoryLock, OpenError> {
 }
 
 /// redb may panic on a damaged file, so it is opened where a panic can be told as an error.
-fn open_on_a_thread(
-    path: &Path,
-    existing: bool,
-) -> std::result::Result<(Store, State), OpenError> {
+fn open_on_a_thread(path: &Path, existing: bool) -> std::result::Result<(Store, State), OpenError> {
     quiet_panics();
     let file = path.to_owned();
     let thread = thread::Builder::new()
@@ -184,7 +198,10 @@ fn open_file(path: &Path, existing: bool) -> std::result::Result<(Store, State),
     if existing {
         let found = format_of(&db).map_err(|error| damaged(error.to_string()))?;
         if found > FORMAT {
-            return Err(OpenError::NewerFormat { path: path.into(), found });
+            return Err(OpenError::NewerFormat {
+                path: path.into(),
+                found,
+            });
         }
     }
     let (state, index) = if existing {
@@ -192,7 +209,9 @@ fn open_file(path: &Path, existing: bool) -> std::result::Result<(Store, State),
     } else {
         (State::empty(), CreateIndex::default())
     };
-    promote.promote().map_err(|error| OpenError::Io(path.into(), error))?;
+    promote
+        .promote()
+        .map_err(|error| OpenError::Io(path.into(), error))?;
     let started = begin_term(&db, existing).and_then(|id| Store::new(db, &state, index, id));
     let store = started.map_err(|error| damaged(error.to_string()))?;
     Ok((store, state))
@@ -229,7 +248,9 @@ fn load(db: &Database) -> Result<(State, CreateIndex)> {
         let (key, value) = row?;
         let record = decode_record(value.value())?;
         if !record.lease.is_none() && !state.leases.contains_key(&record.lease) {
-            return Err(Error::Storage("a key has a lease that does not exist".into()));
+            return Err(Error::Storage(
+                "a key has a lease that does not exist".into(),
+            ));
         }
         state.move_key(key.value(), LeaseId::NONE, record.lease);
         index.changed(key.value(), None, Some(&record));
@@ -316,11 +337,17 @@ mod tests {
         let path = dir.path().join(DATA_FILE);
         let db = Database::open(&path).unwrap();
         let txn = db.begin_write().unwrap();
-        txn.open_table(META).unwrap().insert(META_FORMAT, FORMAT + 1).unwrap();
+        txn.open_table(META)
+            .unwrap()
+            .insert(META_FORMAT, FORMAT + 1)
+            .unwrap();
         txn.commit().unwrap();
         drop(db);
         let before = fs::read(&path).unwrap();
-        assert!(matches!(open(dir.path()), Err(OpenError::NewerFormat { found: 2, .. })));
+        assert!(matches!(
+            open(dir.path()),
+            Err(OpenError::NewerFormat { found: 2, .. })
+        ));
         assert_eq!(fs::read(&path).unwrap(), before);
     }
 
@@ -335,7 +362,11 @@ mod tests {
         assert!(matches!(open(&file), Err(OpenError::NotADirectory(_))));
         let other = dir.path().join("other");
         fs::create_dir_all(&other).unwrap();
-        fs::write(other.join(DATA_FILE), "not a database, but long enough to look like one").unwrap();
+        fs::write(
+            other.join(DATA_FILE),
+            "not a database, but long enough to look like one",
+        )
+        .unwrap();
         assert!(matches!(open(&other), Err(OpenError::Damaged(..))));
     }
 
@@ -347,7 +378,10 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         for length in [1, 511, 4096, whole.len() / 2, whole.len() - 4096] {
             fs::write(&path, &whole[..length]).unwrap();
-            assert!(matches!(open(dir.path()), Err(OpenError::Damaged(..))), "{length} bytes");
+            assert!(
+                matches!(open(dir.path()), Err(OpenError::Damaged(..))),
+                "{length} bytes"
+            );
             assert_eq!(fs::read(&path).unwrap(), &whole[..length]);
         }
     }

@@ -14,9 +14,10 @@ use latchd_proto::mvccpb::KeyValue;
 use redb::ReadableTable;
 
 use super::by_create::{CreateHits, CreateQuery};
-use super::change::{Event, Record};
+use super::change::{Change, Event, Record};
 use super::codec::{decode_event, decode_record, event_key};
 use super::key_range::KeyRange;
+use super::schema::{Encoded, HistoryKey, KeysKey};
 use crate::error::{Error, Result};
 use crate::types::Revision;
 
@@ -27,6 +28,15 @@ pub struct ReplayBudget {
     pub rows: usize,
     /// Bytes of matching rows.
     pub bytes: usize,
+}
+
+/// A piece of history.
+#[derive(Debug)]
+pub struct Replayed {
+    /// Matching events by revision; each revision is whole.
+    pub changes: Vec<Change>,
+    /// The last revision looked at; the view's own where history ended.
+    pub last: Revision,
 }
 
 /// The tables of one transaction, and the revision that they stand at.
@@ -43,8 +53,8 @@ pub struct View<'a, K, H> {
 
 impl<K, H> View<'_, K, H>
 where
-    K: ReadableTable<&'static [u8], &'static [u8]>,
-    H: ReadableTable<(i64, u32), &'static [u8]>,
+    K: ReadableTable<KeysKey, Encoded>,
+    H: ReadableTable<HistoryKey, Encoded>,
 {
     /// The live record of `key`.
     pub fn get(&self, key: &[u8]) -> Result<Option<Record>> {
@@ -83,7 +93,7 @@ where
             return Err(Error::Compacted);
         }
         let mut response = match hits {
-            Some(hits) => self.from_hits(hits)?,
+            Some(hits) => self.look_up(hits)?,
             None => self.scan(req)?,
         };
         if req.keys_only {
@@ -96,7 +106,7 @@ where
         Ok(response)
     }
 
-    fn from_hits(&self, hits: CreateHits) -> Result<RangeResponse> {
+    fn look_up(&self, hits: CreateHits) -> Result<RangeResponse> {
         let mut kvs = Vec::with_capacity(hits.keys.len());
         for key in hits.keys {
             // The index and the tables are published together, so the key is there.
@@ -203,7 +213,9 @@ where
             Ok(())
         })?;
         let present = state.into_iter();
-        Ok(present.filter_map(|(key, record)| Some((key, record?))).collect())
+        Ok(present
+            .filter_map(|(key, record)| Some((key, record?)))
+            .collect())
     }
 
     /// Walks history from `start` on until `visit` says `false`; rows come with their revision.
@@ -221,15 +233,14 @@ where
         Ok(())
     }
 
-    /// Events in `range` from `start` on, grouped by revision, until `budget` is spent. Returns them
-    /// with the last revision looked at, which is the view's own where history ended.
+    /// Events in `range` from `start` on, until `budget` is spent.
     pub fn replay(
         &self,
         range: &KeyRange,
         start: Revision,
         budget: ReplayBudget,
-    ) -> Result<(Vec<(Revision, Vec<Event>)>, Revision)> {
-        let mut found: Vec<(Revision, Vec<Event>)> = Vec::new();
+    ) -> Result<Replayed> {
+        let mut changes: Vec<Change> = Vec::new();
         let (mut rows, mut bytes, mut last) = (0, 0, start);
         let mut cut = None;
         self.each_event(start, |revision, row| {
@@ -240,16 +251,25 @@ where
             }
             (rows, last) = (rows + 1, revision);
             if range.contains(event_key(row)?) {
-                let event = decode_event(row)?;
                 bytes += row.len();
-                match found.last_mut() {
-                    Some((same, events)) if *same == revision => events.push(event),
-                    _ => found.push((revision, vec![event])),
-                }
+                push_event(&mut changes, revision, decode_event(row)?);
             }
             Ok(true)
         })?;
-        Ok((found, cut.unwrap_or(self.revision)))
+        Ok(Replayed {
+            changes,
+            last: cut.unwrap_or(self.revision),
+        })
+    }
+}
+
+fn push_event(changes: &mut Vec<Change>, revision: Revision, event: Event) {
+    match changes.last_mut() {
+        Some(change) if change.revision == revision => change.events.push(event),
+        _ => changes.push(Change {
+            revision,
+            events: vec![event],
+        }),
     }
 }
 
@@ -263,7 +283,9 @@ pub fn create_query(req: &RangeRequest) -> Option<CreateQuery<'_>> {
         return None;
     }
     let directory = req.key.ends_with(b"/")
-        && KeyRange::from_wire(&req.key, &req.range_end).as_prefix().is_some();
+        && KeyRange::from_wire(&req.key, &req.range_end)
+            .as_prefix()
+            .is_some();
     // In etcd a sort target without an order sorts ascending but limits first, so leave it to the scan.
     if !directory || req.sort_order == SortOrder::None as i32 {
         return None;
@@ -296,8 +318,7 @@ fn has_filters(req: &RangeRequest) -> bool {
 /// Whether etcd takes keys as they come: no order, or ascending by key.
 fn default_order(req: &RangeRequest) -> bool {
     req.sort_order == SortOrder::None as i32
-        || (req.sort_target == SortTarget::Key as i32
-            && req.sort_order == SortOrder::Ascend as i32)
+        || (req.sort_target == SortTarget::Key as i32 && req.sort_order == SortOrder::Ascend as i32)
 }
 
 /// Whether the answer is a prefix of the keys in key order.

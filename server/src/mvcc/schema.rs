@@ -12,7 +12,23 @@
 //! an older revision is the live keys with the rows after it undone, `prev_kv` needs no second
 //! read, and compaction is the removal of a prefix.
 
-use redb::TableDefinition;
+use redb::{ReadOnlyTable, Table, TableDefinition};
+
+/// The type of a key in `keys`.
+pub type KeysKey = &'static [u8];
+/// The type of a key in `history`: revision, index within it.
+pub type HistoryKey = (i64, u32);
+/// The type of most values; [`super::codec`] has their layouts.
+pub type Encoded = &'static [u8];
+
+/// `keys`, open for writing.
+pub type KeysTable<'t> = Table<'t, KeysKey, Encoded>;
+/// `history`, open for writing.
+pub type HistoryTable<'t> = Table<'t, HistoryKey, Encoded>;
+/// `keys` of a snapshot.
+pub type KeysSnapshot = ReadOnlyTable<KeysKey, Encoded>;
+/// `history` of a snapshot.
+pub type HistorySnapshot = ReadOnlyTable<HistoryKey, Encoded>;
 
 /// Live keys.
 pub const KEYS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("keys");

@@ -6,6 +6,7 @@
 //! to the file with the same order of writes and syncs.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io;
 use std::ops::Bound;
@@ -113,12 +114,11 @@ impl Shared {
 
     fn write_staged(&self, staged: &mut Staged, offset: u64, data: &[u8]) -> io::Result<()> {
         each_block(offset, data.len(), |index, within, part| {
-            if !staged.blocks.contains_key(&index) {
-                staged.blocks.insert(index, self.file_block(index)?);
-            }
-            if let Some(block) = staged.blocks.get_mut(&index) {
-                block[within].copy_from_slice(&data[part]);
-            }
+            let block = match staged.blocks.entry(index) {
+                Entry::Occupied(present) => present.into_mut(),
+                Entry::Vacant(absent) => absent.insert(self.file_block(index)?),
+            };
+            block[within].copy_from_slice(&data[part]);
             Ok(())
         })?;
         staged.log.push(Operation::Write(offset, data.into()));

@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, WriteTransaction};
+use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
 
 use super::by_create::{CreateIndex, Seen};
 use super::read::{View, create_query};
-use super::schema::{HISTORY, KEYS};
+use super::schema::{HISTORY, HistorySnapshot, KEYS, KeysSnapshot};
 use super::state::State;
 use crate::error::Result;
 use crate::types::Revision;
@@ -30,8 +30,8 @@ pub struct Identity {
 
 /// A committed state of the store, which readers share.
 pub struct Snapshot {
-    keys: ReadOnlyTable<&'static [u8], &'static [u8]>,
-    history: ReadOnlyTable<(i64, u32), &'static [u8]>,
+    keys: KeysSnapshot,
+    history: HistorySnapshot,
     /// The revision of this state.
     pub revision: Revision,
     /// The compacted revision of this state.
@@ -41,13 +41,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// The tables of this state.
     #[must_use]
-    pub fn view(
-        &self,
-    ) -> View<
-        '_,
-        ReadOnlyTable<&'static [u8], &'static [u8]>,
-        ReadOnlyTable<(i64, u32), &'static [u8]>,
-    > {
+    pub fn view(&self) -> View<'_, KeysSnapshot, HistorySnapshot> {
         View {
             keys: &self.keys,
             history: &self.history,

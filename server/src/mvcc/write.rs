@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
-use redb::{ReadableTable, Table, WriteTransaction};
+use redb::{ReadableTable, WriteTransaction};
 
 use super::by_create::Seen;
 use super::change::{Change, Event, Record};
 use super::codec::{decode_record, encode_event, encode_lease, encode_record};
 use super::key_range::KeyRange;
 use super::read::{View, create_query};
-use super::schema::{HISTORY, KEYS, LEASES, META, META_COMPACTED};
+use super::schema::{HISTORY, HistoryTable, KEYS, KeysTable, LEASES, META, META_COMPACTED};
 use super::state::{Lease, LeaseKind, State};
 use super::store::Published;
 use crate::error::Result;
@@ -44,8 +44,8 @@ pub struct Written {
 /// A batch under way.
 pub struct Batch<'t> {
     txn: &'t WriteTransaction,
-    keys: Table<'t, &'static [u8], &'static [u8]>,
-    history: Table<'t, (i64, u32), &'static [u8]>,
+    keys: KeysTable<'t>,
+    history: HistoryTable<'t>,
     published: &'t RwLock<Published>,
     state: &'t mut State,
     /// Events of the command under way.
@@ -97,10 +97,7 @@ impl<'t> Batch<'t> {
 
     /// The tables as this transaction sees them.
     #[must_use]
-    pub fn view(
-        &self,
-    ) -> View<'_, Table<'t, &'static [u8], &'static [u8]>, Table<'t, (i64, u32), &'static [u8]>>
-    {
+    pub fn view(&self) -> View<'_, KeysTable<'t>, HistoryTable<'t>> {
         View {
             keys: &self.keys,
             history: &self.history,
@@ -142,7 +139,11 @@ impl<'t> Batch<'t> {
     pub fn delete(&mut self, range: &KeyRange) -> Result<Vec<(Bytes, Record)>> {
         if let Some(key) = range.as_single() {
             let key = key.clone();
-            return Ok(self.delete_key(&key)?.map(|record| (key, record)).into_iter().collect());
+            return Ok(self
+                .delete_key(&key)?
+                .map(|record| (key, record))
+                .into_iter()
+                .collect());
         }
         let found = self.view().live(range)?;
         for (key, _) in &found {
@@ -171,10 +172,12 @@ impl<'t> Batch<'t> {
         let index = u32::try_from(self.events.len()).unwrap_or(u32::MAX);
         self.buffer.clear();
         encode_event(&event, &mut self.buffer);
-        self.history.insert((revision.0, index), self.buffer.as_slice())?;
+        self.history
+            .insert((revision.0, index), self.buffer.as_slice())?;
 
         let lease_of = |record: &Option<Record>| record.as_ref().map_or(LeaseId::NONE, |r| r.lease);
-        self.state.move_key(&event.key, lease_of(&event.previous), lease_of(&event.put));
+        self.state
+            .move_key(&event.key, lease_of(&event.previous), lease_of(&event.put));
         self.published.write().index.changed(
             &event.key,
             event.previous.as_ref(),
@@ -201,7 +204,13 @@ impl<'t> Batch<'t> {
             .state
             .leases
             .get(&id)
-            .map(|lease| lease.keys.iter().map(|key| Bytes::copy_from_slice(key)).collect())
+            .map(|lease| {
+                lease
+                    .keys
+                    .iter()
+                    .map(|key| Bytes::copy_from_slice(key))
+                    .collect()
+            })
             .unwrap_or_default();
         for key in &keys {
             self.delete_key(key)?;
@@ -259,7 +268,10 @@ impl<'t> Batch<'t> {
     /// Ends the batch.
     #[must_use]
     pub fn finish(self) -> Written {
-        debug_assert!(self.events.is_empty(), "every command ends before its batch");
+        debug_assert!(
+            self.events.is_empty(),
+            "every command ends before its batch"
+        );
         self.written
     }
 }

@@ -102,7 +102,9 @@ impl Locks {
         // Bound again to be dropped before the call: one revoke takes lease and key together.
         let own_lease = own_lease;
         let header = call.wait(&prefix, lease).await?;
-        own_lease.map(OwnLease::keep);
+        if let Some(own) = own_lease {
+            own.keep();
+        }
         Ok(LockResponse {
             header: Some(header),
             key: call.key.clone(),
@@ -110,7 +112,12 @@ impl Locks {
     }
 
     /// Puts the key unless it is there, and looks who is first, in one Txn.
-    fn join(&self, prefix: &Bytes, key: &Bytes, lease: LeaseId) -> BoxFuture<'static, Result<Joined>> {
+    fn join(
+        &self,
+        prefix: &Bytes,
+        key: &Bytes,
+        lease: LeaseId,
+    ) -> BoxFuture<'static, Result<Joined>> {
         let request = TxnRequest {
             compare: vec![created_at(key, Revision(0))],
             success: vec![
@@ -140,7 +147,9 @@ impl Locks {
         if entry.count > 0 {
             return;
         }
-        let abandoned = entry.waiting.filter(|waiting| entry.granted != Some(*waiting));
+        let abandoned = entry
+            .waiting
+            .filter(|waiting| entry.granted != Some(*waiting));
         calls.remove(key);
         drop(calls);
         if let Some(created) = abandoned {
@@ -215,10 +224,12 @@ impl<'a> Call<'a> {
         })
         .await?;
         if joined.is_first {
-            self.locks.note(&self.key, |calls| calls.granted = Some(joined.created));
+            self.locks
+                .note(&self.key, |calls| calls.granted = Some(joined.created));
             return Ok(joined.header);
         }
-        self.locks.note(&self.key, |calls| calls.waiting = Some(joined.created));
+        self.locks
+            .note(&self.key, |calls| calls.waiting = Some(joined.created));
         wait_for_turn(&self.locks.backend, prefix, joined.created).await?;
         self.last_look(joined.created).await
     }
@@ -230,7 +241,8 @@ impl<'a> Call<'a> {
         if present != Some(created) {
             return Err(Error::SessionExpired);
         }
-        self.locks.note(&self.key, |calls| calls.granted = Some(created));
+        self.locks
+            .note(&self.key, |calls| calls.granted = Some(created));
         Ok(response.header.unwrap_or_default())
     }
 }

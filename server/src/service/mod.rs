@@ -2,6 +2,7 @@
 //! [`Backend`](crate::backend::Backend).
 
 pub mod contender;
+mod key_set;
 pub mod kv;
 pub mod lock;
 pub mod member;

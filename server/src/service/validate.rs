@@ -9,8 +9,8 @@ use latchd_proto::etcdserverpb::{
     request_op::Request,
 };
 
+use super::key_set::KeySet;
 use crate::error::{Error, Result};
-use crate::mvcc::KeyRange;
 
 /// A Range needs a key and a known order.
 pub fn range(request: &RangeRequest) -> Result<()> {
@@ -83,7 +83,7 @@ fn operations(request: &TxnRequest, max_ops: usize) -> Result<()> {
 #[derive(Default)]
 struct Writes {
     puts: HashSet<Bytes>,
-    deletes: Vec<KeyRange>,
+    deletes: KeySet,
 }
 
 impl Writes {
@@ -94,7 +94,7 @@ impl Writes {
             if let Some(Request::RequestDeleteRange(delete)) = &operation.request
                 && delete.range_end.as_ref() != b"\0"
             {
-                self.deletes.push(KeyRange::from_wire(&delete.key, &delete.range_end));
+                self.deletes.insert(&delete.key, &delete.range_end);
             }
         }
         for operation in operations {
@@ -117,17 +117,20 @@ impl Writes {
         for key in &success.puts {
             self.put(key)?;
         }
-        for key in failure.puts.iter().filter(|key| !success.puts.contains(*key)) {
+        for key in failure
+            .puts
+            .iter()
+            .filter(|key| !success.puts.contains(*key))
+        {
             self.put(key)?;
         }
-        self.deletes.extend(success.deletes);
-        self.deletes.extend(failure.deletes);
+        self.deletes.merge(success.deletes);
+        self.deletes.merge(failure.deletes);
         Ok(())
     }
 
     fn put(&mut self, key: &Bytes) -> Result<()> {
-        let deleted = self.deletes.iter().any(|range| range.contains(key));
-        if deleted || !self.puts.insert(key.clone()) {
+        if self.deletes.contains(key) || !self.puts.insert(key.clone()) {
             return Err(Error::DuplicateKey);
         }
         Ok(())
@@ -182,11 +185,26 @@ mod tests {
         assert_eq!(check(vec![put_of("a"), put_of("a")]), clash);
         assert_eq!(check(vec![put_of("b"), delete_of("a", "c")]), clash);
         assert_eq!(check(vec![delete_of("a", ""), delete_of("a", "")]), Ok(()));
-        assert_eq!(check(vec![put_of("a"), nested(vec![put_of("a")], vec![])]), clash);
-        assert_eq!(check(vec![nested(vec![put_of("a")], vec![put_of("a")])]), Ok(()));
-        assert_eq!(check(vec![delete_of("a", "zz"), nested(vec![], vec![put_of("z")])]), clash);
+        assert_eq!(
+            check(vec![put_of("a"), nested(vec![put_of("a")], vec![])]),
+            clash
+        );
+        assert_eq!(
+            check(vec![nested(vec![put_of("a")], vec![put_of("a")])]),
+            Ok(())
+        );
+        assert_eq!(
+            check(vec![
+                delete_of("a", "zz"),
+                nested(vec![], vec![put_of("z")])
+            ]),
+            clash
+        );
         assert_eq!(check(vec![delete_of("a", "\0"), put_of("b")]), Ok(()));
-        let twice = vec![nested(vec![put_of("a")], vec![]), nested(vec![put_of("a")], vec![])];
+        let twice = vec![
+            nested(vec![put_of("a")], vec![]),
+            nested(vec![put_of("a")], vec![]),
+        ];
         assert_eq!(check(twice), clash);
     }
 
@@ -196,12 +214,18 @@ mod tests {
         assert_eq!(check(many(128)), Ok(()));
         assert_eq!(check(many(129)), Err(Error::TooManyOps));
         assert_eq!(check(vec![nested(many(127), many(127))]), Ok(()));
-        assert_eq!(check(vec![nested(many(128), vec![])]), Err(Error::TooManyOps));
+        assert_eq!(
+            check(vec![nested(many(128), vec![])]),
+            Err(Error::TooManyOps)
+        );
     }
 
     #[test]
     fn an_operation_that_is_none_of_them() {
-        assert_eq!(check(vec![RequestOp { request: None }]), Err(Error::KeyNotFound));
+        assert_eq!(
+            check(vec![RequestOp { request: None }]),
+            Err(Error::KeyNotFound)
+        );
     }
 
     #[test]

@@ -189,7 +189,8 @@ where
                 });
             }
             Delivery::Progress(revision) => {
-                self.ready.push_back(self.response(WatchId::INVALID, revision));
+                self.ready
+                    .push_back(self.response(WatchId::INVALID, revision));
             }
             Delivery::WatchProgress(watch, revision) => {
                 self.ready.push_back(self.response(watch, revision));
@@ -206,7 +207,8 @@ where
             None => false,
         };
         if fragment {
-            self.ready.extend(fragments(response, self.options.fragment_bytes));
+            self.ready
+                .extend(fragments(response, self.options.fragment_bytes));
         } else {
             self.ready.push_back(response);
         }
@@ -320,7 +322,10 @@ mod tests {
         assert!(pieces.len() >= 5 && pieces.iter().all(|piece| piece.encoded_len() < 300));
         let (last, others) = pieces.split_last().unwrap();
         assert!(!last.fragment && others.iter().all(|piece| piece.fragment));
-        assert_eq!(pieces.iter().map(|piece| piece.events.len()).sum::<usize>(), 10);
+        assert_eq!(
+            pieces.iter().map(|piece| piece.events.len()).sum::<usize>(),
+            10
+        );
         assert_eq!(fragments(whole.clone(), 1 << 20), [whole]);
     }
 

@@ -70,7 +70,11 @@ impl<T> KeyIndex<T> {
             }
         };
         all(self.keys.get(key));
-        for length in self.lengths.keys().take_while(|length| **length <= key.len()) {
+        for length in self
+            .lengths
+            .keys()
+            .take_while(|length| **length <= key.len())
+        {
             all(self.prefixes.get(&key[..*length]));
         }
         for (id, (range, watcher)) in &self.ranges {

@@ -11,8 +11,8 @@ use latchd_proto::mvccpb;
 use super::hub::{From, Hub, Place};
 use super::mailbox::{Addressee, Letter, Mailbox};
 use crate::error::Result;
-use crate::mvcc::read::ReplayBudget;
-use crate::mvcc::{Event, KeyRange, Store};
+use crate::mvcc::read::{ReplayBudget, Replayed};
+use crate::mvcc::{Change, Event, KeyRange, Snapshot, Store};
 use crate::types::{Revision, WatchId};
 
 /// How much history a replay looks at before others get a turn.
@@ -138,7 +138,10 @@ impl Watches {
         };
         let from = spec.start.map_or(From::Now, From::Revision);
         let (mode, revision) =
-            match self.hub.activate(&spec.range, to, from, spec.filters, &self.mailbox) {
+            match self
+                .hub
+                .activate(&spec.range, to, from, spec.filters, &self.mailbox)
+            {
                 Ok((place, from)) if spec.start.is_none() => {
                     (Mode::Active(place), Revision(from.0 - 1))
                 }
@@ -249,7 +252,10 @@ impl Watches {
             revision: letter.change.revision,
             events: match &letter.picked {
                 None => events.iter().map(to_proto).collect(),
-                Some(picked) => picked.iter().map(|at| to_proto(&events[*at as usize])).collect(),
+                Some(picked) => picked
+                    .iter()
+                    .map(|at| to_proto(&events[*at as usize]))
+                    .collect(),
             },
         })
     }
@@ -274,12 +280,15 @@ impl Watches {
         }
         let spec = &watch.spec;
         let view = snapshot.view();
-        let (changes, last) = if untouched_since(&spec.range, from, &view)? {
-            (Vec::new(), snapshot.revision)
+        let Replayed { changes, last } = if untouched_since(&spec.range, from, &snapshot)? {
+            Replayed {
+                changes: Vec::new(),
+                last: snapshot.revision,
+            }
         } else {
             view.replay(&spec.range, from, REPLAY_BUDGET)?
         };
-        let events = wanted(changes, spec);
+        let events = wanted(&changes, spec);
         self.resume(id, last.next().max(from));
         Ok((!events.is_empty()).then_some(Delivery::Events {
             watch: id,
@@ -299,7 +308,10 @@ impl Watches {
             generation: watch.generation,
         };
         let start = From::Revision(from);
-        watch.mode = match self.hub.activate(&spec.range, to, start, spec.filters, &self.mailbox) {
+        watch.mode = match self
+            .hub
+            .activate(&spec.range, to, start, spec.filters, &self.mailbox)
+        {
             Ok((place, _)) => Mode::Active(place),
             Err(_) => {
                 self.behind.push_back(id);
@@ -321,26 +333,20 @@ impl Drop for Watches {
 
 /// A single key that exists and was last written before `from` has no events since: its watch
 /// needs no replay, however much else has happened. Lock waiters always start like that.
-fn untouched_since<K, H>(
-    range: &KeyRange,
-    from: Revision,
-    view: &crate::mvcc::read::View<'_, K, H>,
-) -> Result<bool>
-where
-    K: redb::ReadableTable<&'static [u8], &'static [u8]>,
-    H: redb::ReadableTable<(i64, u32), &'static [u8]>,
-{
+fn untouched_since(range: &KeyRange, from: Revision, snapshot: &Snapshot) -> Result<bool> {
     let Some(key) = range.as_single() else {
         return Ok(false);
     };
-    Ok(view.get(key)?.is_some_and(|record| record.modified < from))
+    let record = snapshot.view().get(key)?;
+    Ok(record.is_some_and(|record| record.modified < from))
 }
 
-fn wanted(changes: Vec<(Revision, Vec<Event>)>, spec: &WatchSpec) -> Vec<mvccpb::Event> {
+fn wanted(changes: &[Change], spec: &WatchSpec) -> Vec<mvccpb::Event> {
     let mut events = Vec::new();
-    for (revision, change) in changes {
-        let passing = change.iter().filter(|event| spec.filters.pass(event.is_delete()));
-        events.extend(passing.map(|event| event.to_proto(revision, spec.previous)));
+    for change in changes {
+        let all = change.events.iter();
+        let passing = all.filter(|event| spec.filters.pass(event.is_delete()));
+        events.extend(passing.map(|event| event.to_proto(change.revision, spec.previous)));
     }
     events
 }

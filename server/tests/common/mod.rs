@@ -1,6 +1,7 @@
 //! A whole server in this process, on a free port of loopback.
 
 #![allow(dead_code, reason = "not every test file uses all of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -53,27 +54,40 @@ impl Fixture {
 }
 
 async fn serve(dir: &TempDir) -> Server {
-    Server::start(Config::local(dir.path().to_owned())).await.unwrap()
+    Server::start(Config::local(dir.path().to_owned()))
+        .await
+        .unwrap()
 }
 
 /// Fails the test if `work` takes too long.
 pub async fn soon<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, work).await.expect("it takes too long")
+    tokio::time::timeout(PATIENCE, work)
+        .await
+        .expect("it takes too long")
 }
 
 /// The keys under a prefix.
 pub async fn keys_under(client: &mut Client, prefix: &str) -> Vec<String> {
     let options = GetOptions::new().with_prefix().with_keys_only();
     let response = client.get(prefix, Some(options)).await.unwrap();
-    response.kvs().iter().map(|kv| kv.key_str().unwrap().to_owned()).collect()
+    response
+        .kvs()
+        .iter()
+        .map(|kv| kv.key_str().unwrap().to_owned())
+        .collect()
 }
 
 /// Waits until a prefix has this many keys, following the changes below it.
 pub async fn until_count(client: &mut Client, prefix: &str, count: usize) {
-    let listed = client.get(prefix, Some(GetOptions::new().with_prefix())).await.unwrap();
+    let listed = client
+        .get(prefix, Some(GetOptions::new().with_prefix()))
+        .await
+        .unwrap();
     let seen = listed.header().unwrap().revision();
     let mut keys: HashSet<Vec<u8>> = listed.kvs().iter().map(|kv| kv.key().to_vec()).collect();
-    let options = WatchOptions::new().with_prefix().with_start_revision(seen + 1);
+    let options = WatchOptions::new()
+        .with_prefix()
+        .with_start_revision(seen + 1);
     let mut stream = client.watch(prefix, Some(options)).await.unwrap();
     soon(async {
         while keys.len() != count {

@@ -69,7 +69,11 @@ fn drain(watches: &mut Watches) -> Vec<(i64, i64, Vec<i64>)> {
     let mut all = Vec::new();
     for _ in 0..10_000 {
         match watches.next().now_or_never() {
-            Some(Ok(Delivery::Events { watch, revision, events })) => {
+            Some(Ok(Delivery::Events {
+                watch,
+                revision,
+                events,
+            })) => {
                 let revisions = events.iter().map(|e| e.kv.as_ref().unwrap().mod_revision);
                 all.push((watch.0, revision.0, revisions.collect()));
             }
@@ -138,15 +142,25 @@ fn a_consumer_that_stops_reading_costs_a_bounded_queue_and_misses_nothing() {
     for _ in 0..50 {
         f.put("k", large.clone());
     }
-    assert_eq!(watches.mailbox.take_lagging().len(), 1, "it has become lagging, once");
+    assert_eq!(
+        watches.mailbox.take_lagging().len(),
+        1,
+        "it has become lagging, once"
+    );
     // Put back what the assertion above took.
-    let to = Addressee { watch: WatchId(0), generation: 1 };
+    let to = Addressee {
+        watch: WatchId(0),
+        generation: 1,
+    };
     let queued = std::iter::from_fn(|| watches.mailbox.take()).count();
     assert!(queued < 12, "{queued} letters of 100 KiB were queued");
     let missed = Revision(2 + queued as i64);
     watches.watches.get_mut(&to.watch).unwrap().mode = Mode::Lagging(missed);
     watches.behind.push_back(to.watch);
-    let revisions: Vec<i64> = drain(&mut watches).into_iter().flat_map(|(_, _, r)| r).collect();
+    let revisions: Vec<i64> = drain(&mut watches)
+        .into_iter()
+        .flat_map(|(_, _, r)| r)
+        .collect();
     assert_eq!(revisions, (missed.0..=51).collect::<Vec<_>>());
     f.put("k", "small");
     assert_eq!(drain(&mut watches), [(0, 52, vec![52])]);
@@ -164,7 +178,10 @@ fn a_compacted_start_ends_the_watch() {
     let compacted = Revision(4);
     assert_eq!(
         watches.next().now_or_never().unwrap().unwrap(),
-        Delivery::Compacted { watch: WatchId(0), compacted }
+        Delivery::Compacted {
+            watch: WatchId(0),
+            compacted
+        }
     );
     assert!(!watches.contains(WatchId(0)));
     watches.create(WatchId(1), spec("j", "l", Some(4)));
@@ -195,7 +212,10 @@ fn progress_comes_after_everything_that_it_claims() {
     let mut next = || watches.next().now_or_never();
     assert!(matches!(next(), Some(Ok(Delivery::Events { .. }))));
     assert_eq!(next().unwrap().unwrap(), Delivery::Progress(Revision(2)));
-    assert!(next().is_none(), "the question before there was a watch is not answered");
+    assert!(
+        next().is_none(),
+        "the question before there was a watch is not answered"
+    );
 }
 
 #[test]

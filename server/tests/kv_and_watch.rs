@@ -1,5 +1,7 @@
 //! KV, Watch and Lease of a whole server, through `etcd-client`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
 mod common;
 
 use common::{Fixture, soon};

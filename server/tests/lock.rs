@@ -1,5 +1,7 @@
 //! The Lock service of a whole server, through `etcd-client` (behaviour of etcd 3.5 and later).
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
 mod common;
 
 use std::time::Duration;

@@ -65,6 +65,15 @@ pub enum Error {
     /// The waiter's lease went away while it waited (etcd 3.5 and later).
     #[error("mutex: session is expired")]
     SessionExpired,
+    /// Proclaiming without leading.
+    #[error("election: not leader")]
+    NotLeader,
+    /// Nobody campaigns.
+    #[error("election: no leader")]
+    NoLeader,
+    /// Proclaim or Resign without saying whose key.
+    #[error("\"leader\" field must be provided")]
+    MissingLeader,
     /// An error as etcd's Lock and Election services give it: the text stays, the code is lost.
     #[error("{0}")]
     Unknown(String),
@@ -95,7 +104,11 @@ impl Error {
             Error::TooManyRequests => Code::ResourceExhausted,
             Error::Stopped => Code::Unavailable,
             Error::WatchCanceled => Code::Cancelled,
-            Error::SessionExpired | Error::Unknown(_) => Code::Unknown,
+            Error::SessionExpired
+            | Error::NotLeader
+            | Error::NoLeader
+            | Error::MissingLeader
+            | Error::Unknown(_) => Code::Unknown,
             Error::Unimplemented(_) => Code::Unimplemented,
             Error::Storage(_) => Code::Internal,
         }

@@ -302,9 +302,12 @@ async fn leases_have_etcds_bounds() {
 async fn what_comes_later_says_so() {
     let f = Fixture::start().await;
     let mut client = f.client().await;
-    let (code, text) = status(client.leader("election").await.unwrap_err());
+    let (code, text) = status(client.defragment().await.unwrap_err());
     assert_eq!(code, Code::Unimplemented);
-    assert_eq!(text, "latchd: Election.Leader is not implemented yet");
+    assert_eq!(
+        text,
+        "latchd: Maintenance.Defragment is not implemented yet"
+    );
     let (code, text) = status(client.auth_enable().await.unwrap_err());
     assert_eq!(
         (code, text.contains("not implemented")),

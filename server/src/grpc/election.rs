@@ -1,46 +1,75 @@
 //! v3electionpb.Election.
 
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use latchd_proto::v3electionpb::{
     CampaignRequest, CampaignResponse, LeaderRequest, LeaderResponse, ProclaimRequest,
     ProclaimResponse, ResignRequest, ResignResponse, election_server,
 };
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::unimplemented;
+use super::until_stopped;
+use crate::service::election::Elections;
+use crate::types::LeaseId;
 
 /// The RPCs of Election.
-pub struct ElectionRpc;
+pub struct ElectionRpc {
+    /// The service.
+    pub elections: Elections,
+    /// Sends campaigns and observers away when the server drains.
+    pub stopping: CancellationToken,
+}
 
 #[tonic::async_trait]
 impl election_server::Election for ElectionRpc {
-    type ObserveStream = futures::stream::Empty<Result<LeaderResponse, Status>>;
+    type ObserveStream = BoxStream<'static, Result<LeaderResponse, Status>>;
 
     async fn campaign(
         &self,
-        _: Request<CampaignRequest>,
+        req: Request<CampaignRequest>,
     ) -> Result<Response<CampaignResponse>, Status> {
-        unimplemented("Election.Campaign")
+        let CampaignRequest { name, lease, value } = req.into_inner();
+        let won = self.elections.campaign(name, LeaseId(lease), value);
+        Ok(Response::new(until_stopped(&self.stopping, won).await?))
     }
 
     async fn proclaim(
         &self,
-        _: Request<ProclaimRequest>,
+        req: Request<ProclaimRequest>,
     ) -> Result<Response<ProclaimResponse>, Status> {
-        unimplemented("Election.Proclaim")
+        let ProclaimRequest { leader, value } = req.into_inner();
+        Ok(Response::new(self.elections.proclaim(leader, value).await?))
     }
 
-    async fn leader(&self, _: Request<LeaderRequest>) -> Result<Response<LeaderResponse>, Status> {
-        unimplemented("Election.Leader")
+    async fn leader(
+        &self,
+        req: Request<LeaderRequest>,
+    ) -> Result<Response<LeaderResponse>, Status> {
+        Ok(Response::new(
+            self.elections.leader(&req.get_ref().name).await?,
+        ))
     }
 
     async fn observe(
         &self,
-        _: Request<LeaderRequest>,
+        req: Request<LeaderRequest>,
     ) -> Result<Response<Self::ObserveStream>, Status> {
-        unimplemented("Election.Observe")
+        let observer = self.elections.observe(&req.get_ref().name);
+        let start = (observer, self.stopping.clone());
+        let leaders = futures::stream::try_unfold(start, |(mut observer, stopping)| async {
+            let leader = until_stopped(&stopping, observer.next()).await?;
+            Ok(Some((leader, (observer, stopping))))
+        });
+        Ok(Response::new(leaders.boxed()))
     }
 
-    async fn resign(&self, _: Request<ResignRequest>) -> Result<Response<ResignResponse>, Status> {
-        unimplemented("Election.Resign")
+    async fn resign(
+        &self,
+        req: Request<ResignRequest>,
+    ) -> Result<Response<ResignResponse>, Status> {
+        Ok(Response::new(
+            self.elections.resign(req.into_inner().leader).await?,
+        ))
     }
 }

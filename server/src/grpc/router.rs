@@ -29,6 +29,8 @@ use super::maintenance::MaintenanceRpc;
 use super::watch::WatchRpc;
 use crate::backend::{Backend, Limits};
 use crate::clock;
+use crate::service::contenders::Contenders;
+use crate::service::election::Elections;
 use crate::service::kv::Kv;
 use crate::service::lock::Locks;
 use crate::service::member::ThisMember;
@@ -82,7 +84,9 @@ impl GrpcRouter {
             stopping,
         } = services;
         let most = limits.request_bytes + OVERHEAD;
-        let locks = Locks::new(backend.clone());
+        let contenders = Contenders::new(backend.clone());
+        let locks = Locks::new(backend.clone(), contenders.clone());
+        let elections = Elections::new(backend.clone(), contenders);
         let lease = LeaseRpc {
             backend: backend.clone(),
             stopping: stopping.clone(),
@@ -90,6 +94,10 @@ impl GrpcRouter {
         let watch = WatchRpc {
             backend: backend.clone(),
             options,
+            stopping: stopping.clone(),
+        };
+        let election = ElectionRpc {
+            elections,
             stopping: stopping.clone(),
         };
         let lock = LockRpc { locks, stopping };
@@ -102,7 +110,7 @@ impl GrpcRouter {
                 .max_decoding_message_size(most)
                 .max_encoding_message_size(usize::MAX),
             lock: LockServer::new(lock).max_decoding_message_size(most),
-            election: ElectionServer::new(ElectionRpc).max_decoding_message_size(most),
+            election: ElectionServer::new(election).max_decoding_message_size(most),
             cluster: ClusterServer::new(ClusterRpc(member.clone())).max_decoding_message_size(most),
             maintenance: MaintenanceServer::new(MaintenanceRpc(member.clone()))
                 .max_decoding_message_size(most),

@@ -1,10 +1,12 @@
 //! What each RPC means, apart from how it is carried. All of it stands on a
 //! [`Backend`](crate::backend::Backend).
 
-pub mod contender;
+pub mod contenders;
+pub mod election;
 mod key_set;
 pub mod kv;
 pub mod lock;
 pub mod member;
+pub mod turn;
 pub mod validate;
 pub mod watch;

@@ -50,7 +50,8 @@ fn right_before(prefix: &Bytes, created: Revision) -> RangeRequest {
 }
 
 /// The end of a prefix's range; `"\0"`, "to the last key", where a prefix has no end.
-fn end_of(prefix: &[u8]) -> Bytes {
+#[must_use]
+pub fn end_of(prefix: &[u8]) -> Bytes {
     prefix_end(prefix).unwrap_or_else(|| vec![0]).into()
 }
 

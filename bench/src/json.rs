@@ -1,0 +1,86 @@
+//! The same as the tables, and every round, for programs.
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    figures::{Figures, Metric},
+    results::{COMPARISONS, Results, Run},
+};
+
+/// The whole run. A figure that does not exist is null.
+pub fn document(run: &Run) -> Value {
+    let versions = run.machine.versions.iter();
+    let versions: Map<String, Value> = versions
+        .map(|(system, text)| (system.name().to_owned(), json!(text)))
+        .collect();
+    json!({
+        "machine": { "cpus": run.machine.cpus, "filesystem": run.machine.filesystem },
+        "versions": versions,
+        "rounds": run.rounds,
+        "warm_up_seconds": run.timing.warm_up.as_secs_f64(),
+        "window_seconds": run.timing.window.as_secs_f64(),
+        "cases": run.results.iter().map(case).collect::<Vec<_>>(),
+    })
+}
+
+fn case(results: &Results) -> Value {
+    let systems: Map<String, Value> = results
+        .rounds
+        .iter()
+        .map(|(system, rounds)| (system.name().to_owned(), system_figures(rounds)))
+        .collect();
+    json!({
+        "scenario": results.case.scenario.name(),
+        "clients": results.case.clients,
+        "connections": results.case.connections,
+        "systems": systems,
+        "ratios": ratios(results),
+    })
+}
+
+fn system_figures(rounds: &[Figures]) -> Value {
+    json!({
+        "median": figures(&Figures::medians(rounds)),
+        "rounds": rounds.iter().map(figures).collect::<Vec<_>>(),
+    })
+}
+
+fn ratios(results: &Results) -> Map<String, Value> {
+    let ratio = |(ours, theirs): (_, _)| Some((ours, theirs, results.ratio(ours, theirs)?));
+    let all = COMPARISONS.into_iter().filter_map(ratio);
+    all.map(|(ours, theirs, ratio)| {
+        let name = format!("{}/{}", ours.name(), theirs.name());
+        (name, figures(&ratio))
+    })
+    .collect()
+}
+
+fn figures(figures: &Figures) -> Value {
+    let pairs = Metric::ALL.map(|metric| (metric.key().to_owned(), json!(figures.get(metric))));
+    pairs.into_iter().collect::<Map<_, _>>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::samples;
+
+    #[test]
+    fn a_case_has_medians_rounds_and_ratios() {
+        let document = document(&samples::run());
+        let case = &document["cases"][0];
+        assert_eq!(case["scenario"], "txn-lock");
+        let latchd = &case["systems"]["latchd"];
+        assert_eq!(latchd["median"]["ops_per_second"], 2000.0);
+        assert_eq!(latchd["rounds"][2]["ops_per_second"], 1800.0);
+        assert_eq!(case["ratios"]["latchd/etcd"]["ops_per_second"], 2.0);
+        assert_eq!(case["ratios"]["latchd/floor"], Value::Null);
+    }
+
+    #[test]
+    fn a_figure_that_does_not_exist_is_null() {
+        let document = document(&samples::run());
+        let median = &document["cases"][0]["systems"]["etcd"]["median"];
+        assert_eq!(median["p99_us"], Value::Null);
+    }
+}

@@ -1,0 +1,256 @@
+//! `latchd-bench`: latchd, a real etcd and a floor under the same load, in one run.
+//!
+//! ```text
+//! main      flags, signals
+//! plan      which cases, in which order; the run
+//! system    the systems, their binaries and flags
+//! servers   start, wait until it answers, stop
+//! scenario  what one client does over and over
+//! load      the closed loop: warm-up, window, latencies
+//! proc      /proc: CPU, memory, file systems
+//! figures   the numbers of a round; medians and ratios
+//! results   those of a case and of the run
+//! report    the table           json   the same, for programs
+//! floor     the server that answers at once and stores nothing
+//! ```
+
+mod figures;
+mod floor;
+mod json;
+mod load;
+mod plan;
+mod proc;
+mod report;
+mod results;
+mod scenario;
+mod servers;
+mod system;
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, Subcommand, builder::RangedU64ValueParser};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    plan::{Plan, Timing},
+    scenario::Scenario,
+    system::{Binaries, System},
+};
+
+/// The exit code after SIGINT, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+/// Runs latchd, a real etcd and a floor under the same load, in turns, and compares them.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    mode: Option<Mode>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Subcommand)]
+enum Mode {
+    /// Serves the floor: answers every RPC at once and stores nothing. The benchmark starts it
+    /// itself.
+    Floor {
+        /// Where to listen.
+        #[arg(long, value_name = "HOST:PORT")]
+        listen: SocketAddr,
+    },
+}
+
+#[derive(clap::Args)]
+struct Options {
+    /// The etcd binary; by default $ETCD_BIN, or else .cache/bin/etcd in the workspace.
+    #[arg(long, value_name = "PATH")]
+    etcd: Option<PathBuf>,
+
+    /// The latchd binary; by default target/release/latchd.
+    #[arg(long, value_name = "PATH")]
+    latchd: Option<PathBuf>,
+
+    /// How many closed-loop clients; each number is a case of its own.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 32],
+          value_parser = at_least_one())]
+    clients: Vec<usize>,
+
+    /// HTTP/2 connections that the clients share; by default one for every 32 of them.
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
+    connections: Option<usize>,
+
+    /// How long each round is measured, in seconds; a quarter of it, at least 0.3 s, goes before
+    /// as warm-up.
+    #[arg(long, value_name = "S", default_value = "3", value_parser = seconds)]
+    seconds: Duration,
+
+    /// How often each system has its turn in each case; the medians of the rounds are compared.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one())]
+    rounds: usize,
+
+    /// What to do; by default all of it.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_enum)]
+    scenario: Vec<Scenario>,
+
+    /// Who does it; by default all of them.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_enum)]
+    system: Vec<System>,
+
+    /// Where to write the figures of every round as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Where the servers keep their data, each round in a fresh directory that is removed
+    /// afterwards; by default target/bench/data.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let work = async {
+        match cli.mode {
+            Some(Mode::Floor { listen }) => floor::serve(listen).await,
+            None => compare(cli.options).await,
+        }
+    };
+    // The work owns the servers and their directories; when it is dropped, they go too.
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        interrupted = interruption() => match interrupted {
+            Ok(()) => return ExitCode::from(INTERRUPTED),
+            Err(error) => Err(error.into()),
+        },
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("latchd-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Resolves at SIGINT or SIGTERM.
+async fn interruption() -> io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+async fn compare(options: Options) -> Result<()> {
+    let json = options.json.clone();
+    if let Some(file) = &json {
+        directory_must_exist(file)?;
+    }
+    let run = plan(options)?.run().await?;
+    print!("{}", report::summary(&run));
+    if let Some(file) = json {
+        let text = format!("{:#}\n", json::document(&run));
+        std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Better said before the run than after it.
+fn directory_must_exist(file: &Path) -> Result<()> {
+    let parent = file.parent().filter(|parent| *parent != Path::new(""));
+    let parent = parent.unwrap_or(Path::new("."));
+    ensure!(
+        parent.is_dir(),
+        "--json: there is no directory {}",
+        parent.display()
+    );
+    Ok(())
+}
+
+fn plan(options: Options) -> Result<Plan> {
+    let systems = or_all(options.system, &System::ALL);
+    let scenarios = or_all(options.scenario, &Scenario::ALL);
+    Ok(Plan {
+        binaries: Binaries::find(&systems, options.latchd, options.etcd)?,
+        cases: plan::cases(&scenarios, &options.clients, options.connections)?,
+        data_dir: servers::data_dir(options.data_dir)?,
+        timing: Timing::of(options.seconds),
+        rounds: options.rounds,
+        systems,
+    })
+}
+
+fn or_all<T: Copy>(chosen: Vec<T>, all: &[T]) -> Vec<T> {
+    if chosen.is_empty() {
+        all.to_vec()
+    } else {
+        chosen
+    }
+}
+
+fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("must be more than 0".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_what_the_readme_says() {
+        let options = Cli::parse_from(["latchd-bench"]).options;
+        assert_eq!(options.clients, [1, 32]);
+        assert_eq!(options.seconds, Duration::from_secs(3));
+        assert_eq!(options.rounds, 3);
+    }
+
+    #[test]
+    fn lists_have_commas_between_their_items() {
+        let args = ["latchd-bench", "--clients=1,8", "--scenario=lock,txn-lock"];
+        let options = Cli::parse_from(args).options;
+        assert_eq!(options.clients, [1, 8]);
+        assert_eq!(options.scenario, [Scenario::Lock, Scenario::TxnLock]);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for flag in [
+            "--clients=0",
+            "--rounds=0",
+            "--seconds=0",
+            "--seconds=-1",
+            "--seconds=soon",
+            "--scenario=nap",
+        ] {
+            assert!(
+                Cli::try_parse_from(["latchd-bench", flag]).is_err(),
+                "{flag}"
+            );
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! A lock that nobody else wants, as Go's `concurrency.Mutex` takes it and lets it go.
+
+use anyhow::{Context, Result, ensure};
+use latchd_proto::etcdserverpb::{
+    Compare, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
+    compare::{CompareResult, CompareTarget, TargetUnion},
+    kv_client::KvClient,
+    range_request::{SortOrder, SortTarget},
+    request_op::Request,
+};
+use tonic::transport::Channel;
+
+use super::grant;
+
+/// Takes and deletes a key of its own, over and over.
+pub struct TxnLocker {
+    kv: KvClient<Channel>,
+    lock: TxnRequest,
+    unlock: DeleteRangeRequest,
+}
+
+impl TxnLocker {
+    /// One with a lease of its own, for the lock `name`.
+    pub async fn prepare(channel: Channel, name: &str) -> Result<Self> {
+        let lease = grant(channel.clone()).await?;
+        let key = format!("{name}/{lease:x}");
+        Ok(Self {
+            kv: KvClient::new(channel),
+            lock: lock(name, &key, lease),
+            unlock: DeleteRangeRequest {
+                key: key.into(),
+                ..Default::default()
+            },
+        })
+    }
+
+    /// The Txn that takes it, and the DeleteRange that lets it go.
+    pub async fn operate(&mut self) -> Result<()> {
+        let taken = self.kv.txn(self.lock.clone()).await.context("Txn")?;
+        ensure!(taken.get_ref().succeeded, "Txn: the key was there already");
+        let freed = self.kv.delete_range(self.unlock.clone()).await;
+        let deleted = freed.context("DeleteRange")?.get_ref().deleted;
+        ensure!(deleted == 1, "DeleteRange: the key was gone");
+        Ok(())
+    }
+}
+
+/// If the key is not there: put it, else get it; either way, who came first?
+fn lock(name: &str, key: &str, lease: i64) -> TxnRequest {
+    let put = PutRequest {
+        key: key.to_owned().into(),
+        lease,
+        ..Default::default()
+    };
+    let get = RangeRequest {
+        key: key.to_owned().into(),
+        ..Default::default()
+    };
+    TxnRequest {
+        compare: vec![is_absent(key)],
+        success: vec![op(Request::RequestPut(put)), first(name)],
+        failure: vec![op(Request::RequestRange(get)), first(name)],
+    }
+}
+
+fn is_absent(key: &str) -> Compare {
+    Compare {
+        result: CompareResult::Equal.into(),
+        target: CompareTarget::Create.into(),
+        key: key.to_owned().into(),
+        target_union: Some(TargetUnion::CreateRevision(0)),
+        ..Default::default()
+    }
+}
+
+/// The oldest key under `name/`; `0` is the byte after `/`.
+fn first(name: &str) -> RequestOp {
+    op(Request::RequestRange(RangeRequest {
+        key: format!("{name}/").into(),
+        range_end: format!("{name}0").into(),
+        limit: 1,
+        sort_order: SortOrder::Ascend.into(),
+        sort_target: SortTarget::Create.into(),
+        ..Default::default()
+    }))
+}
+
+fn op(request: Request) -> RequestOp {
+    RequestOp {
+        request: Some(request),
+    }
+}

@@ -1,0 +1,194 @@
+//! Servers: started on free ports with fresh data, waited for, stopped.
+
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::atomic::{AtomicU16, Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use futures::future::try_join_all;
+use latchd_proto::etcdserverpb::{RangeRequest, kv_client::KvClient};
+use tempfile::TempDir;
+use tokio::{
+    process::Child,
+    time::{sleep, timeout},
+};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::{
+    proc,
+    system::{self, Binaries, Place, System},
+};
+
+/// How long a server may take until it answers.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// How often it is asked until then.
+const ASK_EVERY: Duration = Duration::from_millis(10);
+/// File systems that keep nothing, where an fsync is free.
+const IN_MEMORY: [&str; 2] = ["tmpfs", "ramfs"];
+
+/// The directory for the servers' data, made if it is not there.
+///
+/// # Errors
+/// When it cannot be made, or lies in memory, where durability costs nothing.
+pub fn data_dir(given: Option<PathBuf>) -> Result<PathBuf> {
+    let path = match given {
+        Some(path) => path,
+        None => system::target_dir()?.join("bench/data"),
+    };
+    fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
+    let kind = proc::filesystem(&path)?;
+    ensure!(
+        !IN_MEMORY.contains(&kind.as_str()),
+        "{} is on {kind}, where an fsync costs nothing; give --data-dir on a disk",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// A running server. Dropping it kills it and removes its data.
+pub struct Server {
+    child: Child,
+    pid: u32,
+    client_port: u16,
+    home: TempDir,
+}
+
+impl Server {
+    /// Starts a system in a fresh directory under `data_dir` and waits until it answers.
+    ///
+    /// # Errors
+    /// When it ends, or does not answer within a minute; with the end of its log.
+    pub async fn start(system: System, binaries: &Binaries, data_dir: &Path) -> Result<Self> {
+        let home = TempDir::with_prefix_in(format!("{}-", system.name()), data_dir)?;
+        let client_port = free_port()?;
+        let place = Place {
+            data_dir: &home.path().join("data"),
+            client_port,
+            peer_port: free_port()?,
+        };
+        let child = binaries
+            .command(system, &place)?
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(log(&home))?)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("starting {}", system.name()))?;
+        let mut server = Self {
+            pid: child.id().context("it has ended")?,
+            child,
+            client_port,
+            home,
+        };
+        server.answers().await?;
+        Ok(server)
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// As many connections to it.
+    ///
+    /// # Errors
+    /// When it does not accept one.
+    pub async fn connections(&self, count: usize) -> Result<Vec<Channel>> {
+        let connect = || async { anyhow::Ok(self.endpoint()?.connect().await?) };
+        try_join_all((0..count).map(|_| connect())).await
+    }
+
+    /// Kills it with SIGKILL, waits until it is gone, and removes its data.
+    ///
+    /// # Errors
+    /// When something of that fails.
+    pub async fn stop(mut self) -> Result<()> {
+        self.child.kill().await?;
+        self.home.close()?;
+        Ok(())
+    }
+
+    fn endpoint(&self) -> Result<Endpoint> {
+        Ok(Channel::from_shared(system::url(self.client_port))?)
+    }
+
+    async fn answers(&mut self) -> Result<()> {
+        let answered = timeout(START_LIMIT, self.first_answer()).await;
+        answered.unwrap_or_else(|_| bail!("it does not answer: {}", self.last_words()))
+    }
+
+    /// A linearizable read succeeds only once there is somebody to vouch for it.
+    async fn first_answer(&mut self) -> Result<()> {
+        let endpoint = self.endpoint()?;
+        while ask(&endpoint).await.is_err() {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("it ended with {status}: {}", self.last_words());
+            }
+            sleep(ASK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// The end of its log.
+    fn last_words(&self) -> String {
+        let log = fs::read_to_string(log(&self.home)).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join("\n")
+    }
+}
+
+async fn ask(endpoint: &Endpoint) -> Result<()> {
+    let any_key = RangeRequest {
+        key: "bench".into(),
+        ..Default::default()
+    };
+    let channel = endpoint.connect().await?;
+    KvClient::new(channel).range(any_key).await?;
+    Ok(())
+}
+
+fn log(home: &TempDir) -> PathBuf {
+    home.path().join("log")
+}
+
+/// The ports from which one is picked lie below those that Linux gives to outgoing connections
+/// (32768 and up by default), so that none of ours takes a server's port before it listens.
+const FIRST_PORT: u16 = 20_000;
+const PORTS: u16 = 12_000;
+
+/// A loopback port that nobody listens on, never the same one twice.
+fn free_port() -> Result<u16> {
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    let start = (std::process::id() % u32::from(PORTS)) as u16;
+    (0..PORTS)
+        .map(|_| start.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)))
+        .map(|n| FIRST_PORT + n % PORTS)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .context("no free port")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_given_once() {
+        let ports: Vec<u16> = (0..20).map(|_| free_port().unwrap()).collect();
+        let distinct: std::collections::BTreeSet<&u16> = ports.iter().collect();
+        assert_eq!(distinct.len(), ports.len(), "{ports:?}");
+    }
+
+    #[test]
+    fn memory_is_no_place_for_data() {
+        // Absent from some containers; then there is nothing to refuse.
+        let shm = Path::new("/dev/shm");
+        if proc::filesystem(shm).is_ok_and(|kind| kind == "tmpfs") {
+            assert!(data_dir(Some(shm.into())).is_err());
+        }
+    }
+}

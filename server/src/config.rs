@@ -75,22 +75,20 @@ struct Flags {
     #[arg(
         long,
         value_name = "URLS",
-        value_delimiter = ',',
-        value_parser = listen_url,
+        value_parser = |text: &str| Urls::parse(text, listen_url),
         default_value = "http://127.0.0.1:2379",
         help_heading = "Clients"
     )]
-    listen_client_urls: Vec<Url>,
+    listen_client_urls: Urls,
 
     /// Where clients are told to go; by default, where the server listens.
     #[arg(
         long,
         value_name = "URLS",
-        value_delimiter = ',',
-        value_parser = http_url,
+        value_parser = |text: &str| Urls::parse(text, http_url),
         help_heading = "Clients"
     )]
-    advertise_client_urls: Vec<Url>,
+    advertise_client_urls: Option<Urls>,
 
     /// The least severe level that is logged.
     #[arg(
@@ -165,8 +163,10 @@ impl Config {
         Config {
             name: flags.name,
             data_dir: flags.data_dir,
-            listen_client_urls: flags.listen_client_urls,
-            advertise_client_urls: flags.advertise_client_urls,
+            listen_client_urls: flags.listen_client_urls.0,
+            advertise_client_urls: flags
+                .advertise_client_urls
+                .map_or_else(Vec::new, |urls| urls.0),
             peer_urls: peers.split(',').map(str::to_owned).collect(),
             log_level: flags.log_level,
             limits: Limits::default(),
@@ -207,7 +207,9 @@ fn variables(variable: &impl Fn(&str) -> Option<String>) -> Result<Vec<OsString>
         };
         let name = flag.to_uppercase().replace('-', "_");
         let named = ["LATCHD_", "ETCD_"].map(|prefix| format!("{prefix}{name}"));
-        let found = named.iter().find_map(|name| Some((name, variable(name)?)));
+        // An empty variable is as good as none (as in etcd).
+        let set = |name| variable(name).filter(|value| !value.is_empty());
+        let found = named.iter().find_map(|name| Some((name, set(name)?)));
         if let Some((name, value)) = found {
             let flag = OsString::from(format!("--{flag}={value}"));
             check_variable(name, &flag)?;
@@ -239,6 +241,19 @@ fn two_dashes(argument: OsString) -> OsString {
             format!("--{rest}").into()
         }
         _ => argument,
+    }
+}
+
+/// URLs with commas between them, as one value: given again, they replace the ones before.
+#[derive(Clone, Debug)]
+struct Urls(Vec<Url>);
+
+impl Urls {
+    fn parse(text: &str, each: fn(&str) -> Result<Url, String>) -> Result<Urls, String> {
+        text.split(',')
+            .map(each)
+            .collect::<Result<_, _>>()
+            .map(Urls)
     }
 }
 
@@ -323,6 +338,7 @@ mod tests {
         assert_eq!(parse(&[], &both[..1]).unwrap().name, "etcd");
         assert_eq!(parse(&[], &both).unwrap().name, "latchd");
         assert_eq!(parse(&["--name=flag"], &both).unwrap().name, "flag");
+        assert_eq!(parse(&[], &[("ETCD_NAME", "")]).unwrap().name, "default");
     }
 
     #[test]

@@ -5,7 +5,8 @@
 
 use bytes::Bytes;
 use latchd_proto::etcdserverpb::{
-    DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, TxnRequest, TxnResponse,
+    AlarmRequest, AlarmResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
+    TxnRequest, TxnResponse,
 };
 use prost::Message;
 
@@ -38,6 +39,8 @@ pub enum Command {
     Revoke(LeaseId),
     /// The keys of a lease.
     LeaseKeys(LeaseId),
+    /// Maintenance.Alarm.
+    Alarm(AlarmRequest),
 }
 
 impl Command {
@@ -76,4 +79,6 @@ pub enum Reply {
     Revoke(Revision),
     /// The lease's keys, sorted.
     LeaseKeys(Vec<Bytes>),
+    /// The alarms listed, raised or disarmed.
+    Alarm(AlarmResponse),
 }

@@ -41,6 +41,12 @@ pub enum Error {
     /// The revision asked for does not exist yet.
     #[error("etcdserver: mvcc: required revision is a future revision")]
     FutureRevision,
+    /// The data file is at its quota; deletes still work.
+    #[error("etcdserver: mvcc: database space exceeded")]
+    NoSpace,
+    /// The CORRUPT alarm is raised.
+    #[error("etcdserver: corrupt cluster")]
+    Corrupt,
     /// No such lease.
     #[error("etcdserver: requested lease not found")]
     LeaseNotFound,
@@ -101,7 +107,8 @@ impl Error {
             Error::Compacted | Error::FutureRevision | Error::LeaseTtlTooLarge => Code::OutOfRange,
             Error::LeaseNotFound => Code::NotFound,
             Error::LeaseExists | Error::AuthNotEnabled => Code::FailedPrecondition,
-            Error::TooManyRequests => Code::ResourceExhausted,
+            Error::TooManyRequests | Error::NoSpace => Code::ResourceExhausted,
+            Error::Corrupt => Code::DataLoss,
             Error::Stopped => Code::Unavailable,
             Error::WatchCanceled => Code::Cancelled,
             Error::SessionExpired

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,7 +20,7 @@ use crate::grpc::{GrpcRouter, Services};
 use crate::http::HttpRouter;
 use crate::lessor::Lessor;
 use crate::listener::{self, Lifecycle, Routes};
-use crate::mvcc::open::{DATA_FILE, DirectoryLock, OpenError, open};
+use crate::mvcc::open::{DirectoryLock, OpenError, open};
 use crate::proposer::{Proposer, QueueLimits};
 use crate::service::member::{About, ThisMember};
 use crate::service::watch::WatchOptions;
@@ -31,8 +30,6 @@ use crate::watch::Hub;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// etcd's progress interval for watches that asked for it.
 const WATCH_PROGRESS_INTERVAL: Duration = Duration::from_secs(600);
-/// etcd's default quota, which Status repeats; bytes.
-const QUOTA: i64 = 2 << 30;
 
 /// Why the server could not start.
 #[derive(Debug, ThisError)]
@@ -125,19 +122,22 @@ impl Server {
             name: config.name.clone(),
             client_urls: self.client_urls(config),
             peer_urls: config.peer_urls.clone(),
-            data_file: data_file(config),
-            quota: QUOTA,
+            quota: config
+                .limits
+                .quota
+                .map_or(-1, |quota| i64::try_from(quota).unwrap_or(i64::MAX)),
         };
+        let member = ThisMember::new(self.backend.clone(), about);
         let services = Services {
             backend: self.backend.clone(),
             limits: config.limits,
             watch: watch_options(config.limits),
-            member: ThisMember::new(self.backend.clone(), about),
+            member: member.clone(),
             stopping: self.lifecycle.stopping.clone(),
         };
         Routes {
             grpc: GrpcRouter::new(services),
-            http: HttpRouter::new(self.backend.clone()),
+            http: HttpRouter::new(member),
         }
     }
 
@@ -215,10 +215,6 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     server.stop().await;
     info!("stopped");
     Ok(())
-}
-
-fn data_file(config: &Config) -> PathBuf {
-    config.data_dir.join(DATA_FILE)
 }
 
 fn watch_options(limits: Limits) -> WatchOptions {

@@ -6,8 +6,8 @@ mod common;
 
 use common::{Fixture, soon};
 use etcd_client::{
-    Client, Compare, CompareOp, DeleteOptions, Error, EventType, GetOptions, PutOptions, Txn,
-    TxnOp, WatchOptions, WatchStream,
+    AlarmAction, AlarmOptions, AlarmType, Client, Compare, CompareOp, DeleteOptions, Error,
+    EventType, GetOptions, PutOptions, Txn, TxnOp, WatchOptions, WatchStream,
 };
 use tonic::Code;
 
@@ -296,6 +296,38 @@ async fn leases_have_etcds_bounds() {
     keeper.keep_alive().await.unwrap();
     let answer = soon(answers.message()).await.unwrap().unwrap();
     assert_eq!(answer.ttl(), 9_000_000_000);
+}
+
+#[tokio::test]
+async fn a_file_at_its_quota_takes_no_more_until_it_is_disarmed() {
+    let f = Fixture::start_with(|config| config.limits.quota = Some(4 << 20)).await;
+    let mut client = f.client().await;
+    let full = (
+        Code::ResourceExhausted,
+        "etcdserver: mvcc: database space exceeded".to_owned(),
+    );
+    let value = vec![b'v'; 1 << 20];
+    let refused = loop {
+        if let Err(error) = client.put("k", value.clone(), None).await {
+            break status(error);
+        }
+    };
+    assert_eq!(refused, full);
+    assert_eq!(
+        status(client.put("small", "", None).await.unwrap_err()),
+        full
+    );
+    let alarms = client.status().await.unwrap();
+    assert_eq!(alarms.errors().len(), 1);
+    client.delete("k", None).await.unwrap();
+    let member = alarms.header().unwrap().member_id();
+    let mut options = AlarmOptions::new();
+    options.with_member(member);
+    client
+        .alarm(AlarmAction::Deactivate, AlarmType::Nospace, Some(options))
+        .await
+        .unwrap();
+    assert!(client.status().await.unwrap().errors().is_empty());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! No clock, no channel, no network. A command is checked whole before its first write; after it,
 //! only a bug or a failing disk can stop it, and both stop the process.
 
+pub mod alarm;
 mod kv;
 mod lease;
 mod txn;
@@ -29,7 +30,9 @@ pub fn apply(batch: &mut Batch<'_>, command: Command) -> Result<Reply> {
 }
 
 fn dispatch(batch: &mut Batch<'_>, command: Command) -> Result<Reply> {
+    alarm::check(batch, &command)?;
     match command {
+        Command::Alarm(request) => alarm::alarm(batch, &request).map(Reply::Alarm),
         Command::Put(request) => kv::put(batch, &request).map(Reply::Put),
         Command::DeleteRange(request) => kv::delete_range(batch, &request).map(Reply::DeleteRange),
         Command::Txn(request) => txn::txn(batch, &request).map(Reply::Txn),

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use latchd_proto::etcdserverpb::{
-    Compare, DeleteRangeRequest, PutRequest, RangeRequest, RangeResponse, RequestOp, TxnRequest,
-    TxnResponse,
+    AlarmRequest, AlarmType, Compare, DeleteRangeRequest, PutRequest, RangeRequest, RangeResponse,
+    RequestOp, TxnRequest, TxnResponse,
+    alarm_request::AlarmAction,
     compare::{CompareResult, CompareTarget, TargetUnion},
     range_request::{SortOrder, SortTarget},
     request_op::Request,
@@ -465,6 +466,48 @@ fn filters_and_sorting_come_before_the_limit() {
         ..everything()
     };
     assert_eq!(keys(counted), (vec![], false, 3));
+}
+
+#[test]
+fn alarms_are_raised_and_disarmed_and_survive_a_restart() {
+    let mut f = Fixture::new();
+    let alarm = |action: AlarmAction, alarm: AlarmType| {
+        Command::Alarm(AlarmRequest {
+            action: action as i32,
+            member_id: 7,
+            alarm: alarm as i32,
+        })
+    };
+    let listed = |reply: Result<Reply>| match reply {
+        Ok(Reply::Alarm(response)) => response.alarms.iter().map(|a| a.alarm()).collect(),
+        other => panic!("{other:?}"),
+    };
+    let none: [AlarmType; 0] = [];
+    f.put("k", "v");
+    let raised: Vec<_> = listed(f.run(alarm(AlarmAction::Activate, AlarmType::Nospace)));
+    assert_eq!(raised, [AlarmType::Nospace]);
+    let mut f = f.reopen();
+    assert_eq!(f.run(Command::Put(put_of("k", "w"))), Err(Error::NoSpace));
+    assert_eq!(f.run(grant(7)), Err(Error::NoSpace));
+    assert!(
+        f.run(Command::DeleteRange(delete("k", ""))).is_ok(),
+        "deleting makes room"
+    );
+    let raised: Vec<_> = listed(f.run(alarm(AlarmAction::Get, AlarmType::None)));
+    assert_eq!(raised, [AlarmType::Nospace]);
+    f.run(alarm(AlarmAction::Activate, AlarmType::Corrupt))
+        .unwrap();
+    assert_eq!(
+        f.run(Command::DeleteRange(delete("k", ""))),
+        Err(Error::Corrupt)
+    );
+    for kind in [AlarmType::Nospace, AlarmType::Corrupt] {
+        let disarmed: Vec<_> = listed(f.run(alarm(AlarmAction::Deactivate, kind)));
+        assert_eq!(disarmed, [kind]);
+        let again: Vec<_> = listed(f.run(alarm(AlarmAction::Deactivate, kind)));
+        assert_eq!(again, none);
+    }
+    f.put("k", "x");
 }
 
 #[test]

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use latchd_proto::etcdserverpb::alarm_request::AlarmAction;
 use latchd_proto::etcdserverpb::{
-    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
-    LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse,
-    LeaseRevokeResponse, LeaseStatus, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, PutRequest,
-    PutResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
+    AlarmRequest, AlarmResponse, AlarmType, CompactionRequest, CompactionResponse,
+    DeleteRangeRequest, DeleteRangeResponse, LeaseGrantRequest, LeaseGrantResponse,
+    LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse, LeaseStatus,
+    LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, PutRequest, PutResponse, RangeRequest,
+    RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
 };
 use prost::Message;
 
+use crate::apply::alarm::cost;
 use crate::command::{Command, Reply};
 use crate::error::{Error, Result};
 use crate::lessor::{Lessor, Renewal};
@@ -31,6 +34,9 @@ pub struct Limits {
     pub request_bytes: usize,
     /// Operations of a Txn, nested ones included along each path (etcd's `--max-txn-ops`).
     pub txn_ops: usize,
+    /// How long the data file may become before writes are refused, in bytes; `None` for as long
+    /// as the disk has room (etcd's `--quota-backend-bytes`).
+    pub quota: Option<u64>,
 }
 
 impl Default for Limits {
@@ -38,6 +44,7 @@ impl Default for Limits {
         Limits {
             request_bytes: 3 << 19,
             txn_ops: 128,
+            quota: Some(2 << 30),
         }
     }
 }
@@ -107,6 +114,23 @@ impl Embedded {
         self.0.proposer.propose(command)?.await
     }
 
+    /// Like [`Embedded::propose`] for what takes space: over the quota, the alarm is raised and the
+    /// command refused.
+    async fn propose_within_quota(&self, command: Command) -> Result<Reply> {
+        let cost = cost(&command) as u64;
+        let quota = self.0.limits.quota.unwrap_or(u64::MAX);
+        if cost > 0 && self.0.store.size().saturating_add(cost) >= quota {
+            let alarm = AlarmRequest {
+                action: AlarmAction::Activate as i32,
+                member_id: self.0.store.identity.member_id,
+                alarm: AlarmType::Nospace as i32,
+            };
+            self.0.proposer.clean_up(Command::Alarm(alarm))?.await?;
+            return Err(Error::NoSpace);
+        }
+        self.propose(command).await
+    }
+
     fn check_size(&self, request: &impl Message) -> Result<()> {
         if request.encoded_len() > self.0.limits.request_bytes {
             return Err(Error::RequestTooLarge);
@@ -122,7 +146,7 @@ impl Embedded {
 
     pub(super) async fn put(&self, request: PutRequest) -> Result<PutResponse> {
         self.check_size(&request)?;
-        let reply = self.propose(Command::Put(request)).await?;
+        let reply = self.propose_within_quota(Command::Put(request)).await?;
         let mut response = expect!(reply, Reply::Put(response) => response);
         self.complete(&mut response.header);
         Ok(response)
@@ -141,7 +165,7 @@ impl Embedded {
 
     pub(super) async fn txn(&self, request: TxnRequest) -> Result<TxnResponse> {
         self.check_size(&request)?;
-        let reply = self.propose(Command::Txn(request)).await?;
+        let reply = self.propose_within_quota(Command::Txn(request)).await?;
         let mut response = expect!(reply, Reply::Txn(response) => response);
         self.complete(&mut response.header);
         Ok(response)
@@ -182,7 +206,9 @@ impl Embedded {
         };
         let ttl = Ttl::from_seconds(request.ttl.max(MIN_TTL_SECONDS));
         let kind = LeaseKind::Etcd;
-        let reply = self.propose(Command::Grant { id, ttl, kind }).await?;
+        let reply = self
+            .propose_within_quota(Command::Grant { id, ttl, kind })
+            .await?;
         Ok(LeaseGrantResponse {
             header: expect!(reply, Reply::Grant(at) => Some(self.header_at(at))),
             id: id.0,
@@ -254,6 +280,17 @@ impl Embedded {
             header: Some(self.header()),
             leases: ids.map(|id| LeaseStatus { id: id.0 }).collect(),
         }
+    }
+
+    pub(super) async fn alarm(&self, request: AlarmRequest) -> Result<AlarmResponse> {
+        let reply = self.propose(Command::Alarm(request)).await?;
+        let mut response = expect!(reply, Reply::Alarm(response) => response);
+        self.complete(&mut response.header);
+        Ok(response)
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.0.store.size()
     }
 
     pub(super) fn watches(&self) -> Watches {

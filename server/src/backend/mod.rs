@@ -8,10 +8,10 @@ mod embedded;
 pub use embedded::{Embedded, Limits, trim};
 
 use latchd_proto::etcdserverpb::{
-    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
-    LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse,
-    LeaseRevokeResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, PutRequest, PutResponse,
-    RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
+    AlarmRequest, AlarmResponse, CompactionRequest, CompactionResponse, DeleteRangeRequest,
+    DeleteRangeResponse, LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveResponse,
+    LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
+    PutRequest, PutResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
 };
 
 use crate::error::Result;
@@ -119,6 +119,21 @@ impl Backend {
     pub async fn leases(&self) -> Result<LeaseLeasesResponse> {
         match self {
             Backend::Embedded(embedded) => Ok(embedded.leases()),
+        }
+    }
+
+    /// Maintenance.Alarm.
+    pub async fn alarm(&self, request: AlarmRequest) -> Result<AlarmResponse> {
+        match self {
+            Backend::Embedded(embedded) => embedded.alarm(request).await,
+        }
+    }
+
+    /// The bytes that the data takes on this machine.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        match self {
+            Backend::Embedded(embedded) => embedded.size(),
         }
     }
 

@@ -19,11 +19,11 @@ impl maintenance_server::Maintenance for MaintenanceRpc {
     type SnapshotStream = futures::stream::Empty<Result<SnapshotResponse, Status>>;
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
-        Ok(Response::new(self.0.status()))
+        Ok(Response::new(self.0.status().await?))
     }
 
-    async fn alarm(&self, _: Request<AlarmRequest>) -> Result<Response<AlarmResponse>, Status> {
-        unimplemented("Maintenance.Alarm")
+    async fn alarm(&self, req: Request<AlarmRequest>) -> Result<Response<AlarmResponse>, Status> {
+        Ok(Response::new(self.0.alarm(req.into_inner()).await?))
     }
 
     async fn defragment(

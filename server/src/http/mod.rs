@@ -1,85 +1,70 @@
 //! Plain HTTP on the client port.
 
+mod health;
+
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use latchd_proto::etcdserverpb::RangeRequest;
-use serde_json::json;
 use tonic::body::Body;
 
-use crate::backend::Backend;
+use crate::service::member::ThisMember;
 use crate::version;
 
 /// The HTTP endpoints; cheap to clone.
 #[derive(Clone)]
 pub struct HttpRouter {
-    backend: Backend,
+    member: ThisMember,
 }
 
 impl HttpRouter {
-    /// The endpoints over `backend`.
+    /// The endpoints of `member`.
     #[must_use]
-    pub fn new(backend: Backend) -> HttpRouter {
-        HttpRouter { backend }
+    pub fn new(member: ThisMember) -> HttpRouter {
+        HttpRouter { member }
     }
 
     /// Answers one HTTP request.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let known = matches!(request.uri().path(), "/version" | "/health");
-        if known && request.method() != Method::GET {
-            let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
-            refused
-                .headers_mut()
-                .insert(header::ALLOW, header::HeaderValue::from_static("GET"));
-            return refused;
+        let path = request.uri().path();
+        let query = request.uri().query().unwrap_or_default();
+        if request.method() != Method::GET && !path.starts_with("/v3") {
+            return refuse_method();
         }
-        match request.uri().path() {
-            "/version" => json(StatusCode::OK, &versions()),
-            "/health" => self.health().await,
-            path => text(
-                StatusCode::NOT_FOUND,
-                &format!(
-                    "404 page not found: {path}; latchd serves /version, /health and gRPC here\n"
-                ),
-            ),
-        }
-    }
-
-    /// Whether a linearizable read succeeds, in etcd's words.
-    async fn health(&self) -> Response<Body> {
-        let any_key = RangeRequest {
-            key: vec![0].into(),
-            limit: 1,
-            keys_only: true,
-            ..Default::default()
+        let found = match path {
+            "/version" => Some(versions()),
+            "/health" => Some(health::health(&self.member, query).await),
+            _ if path.starts_with("/livez") => health::livez(&self.member, path, query).await,
+            _ if path.starts_with("/readyz") => health::readyz(&self.member, path, query).await,
+            _ => None,
         };
-        match self.backend.range(&any_key).await {
-            Ok(_) => json(StatusCode::OK, &json!({"health": "true", "reason": ""})),
-            Err(error) => {
-                let reason = format!("RANGE ERROR:{error}");
-                let body = json!({"health": "false", "reason": reason});
-                json(StatusCode::SERVICE_UNAVAILABLE, &body)
-            }
-        }
+        found.unwrap_or_else(not_found)
     }
 }
 
-fn versions() -> serde_json::Value {
-    json!({
-        "etcdserver": version::ETCD,
-        "etcdcluster": version::CLUSTER,
-        "storage": version::STORAGE,
-    })
+fn versions() -> Response<Body> {
+    let (server, cluster, storage) = (version::ETCD, version::CLUSTER, version::STORAGE);
+    let body =
+        format!(r#"{{"etcdserver":"{server}","etcdcluster":"{cluster}","storage":"{storage}"}}"#);
+    respond(StatusCode::OK, "application/json", body)
 }
 
-fn json(status: StatusCode, body: &serde_json::Value) -> Response<Body> {
-    answer(status, "application/json", body.to_string())
+fn refuse_method() -> Response<Body> {
+    let text = "Method Not Allowed\n".to_owned();
+    let mut refused = respond(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "text/plain; charset=utf-8",
+        text,
+    );
+    let get = header::HeaderValue::from_static("GET");
+    refused.headers_mut().insert(header::ALLOW, get);
+    refused
 }
 
-fn text(status: StatusCode, body: &str) -> Response<Body> {
-    answer(status, "text/plain; charset=utf-8", body.to_owned())
+fn not_found() -> Response<Body> {
+    let text = "404 page not found\n".to_owned();
+    respond(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", text)
 }
 
-fn answer(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
+fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
     let mut response = Response::new(Body::new(http_body_util::Full::from(body)));
     *response.status_mut() = status;
     let content_type = header::HeaderValue::from_static(content_type);

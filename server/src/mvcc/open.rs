@@ -13,8 +13,8 @@ use thiserror::Error as ThisError;
 use super::by_create::CreateIndex;
 use super::codec::{decode_lease, decode_record};
 use super::schema::{
-    FORMAT, HISTORY, KEYS, LEASES, META, META_CLUSTER, META_COMPACTED, META_FORMAT, META_MEMBER,
-    META_TERM,
+    ALARMS, FORMAT, HISTORY, KEYS, LEASES, META, META_CLUSTER, META_COMPACTED, META_FORMAT,
+    META_MEMBER, META_TERM,
 };
 use super::staging::StagedFile;
 use super::state::{Lease, State};
@@ -89,7 +89,7 @@ pub fn open(dir: &Path) -> std::result::Result<Opened, OpenError> {
     make_directory(dir).map_err(|error| OpenError::Io(dir.into(), error))?;
     let lock = lock_directory(dir)?;
     let path = dir.join(DATA_FILE);
-    let existing = fs::metadata(&path).is_ok_and(|file| file.len() > 0);
+    let existing = fs::exists(&path).map_err(|error| OpenError::Io(dir.into(), error))?;
     let file = if existing {
         path.clone()
     } else {
@@ -190,6 +190,10 @@ fn open_file(path: &Path, existing: bool) -> std::result::Result<(Store, State),
         .open(path)
         .map_err(|error| OpenError::Io(path.into(), error))?;
     let damaged = |reason: String| OpenError::Damaged(path.into(), reason);
+    // redb would take an empty file for a new one, and every lock would silently be free.
+    if existing && file.metadata().is_ok_and(|file| file.len() == 0) {
+        return Err(damaged("it is empty".into()));
+    }
     let (staged, promote) = StagedFile::new(file).map_err(|error| explain(path, &error))?;
     let db = Builder::new()
         .set_cache_size(CACHE)
@@ -209,10 +213,12 @@ fn open_file(path: &Path, existing: bool) -> std::result::Result<(Store, State),
     } else {
         (State::empty(), CreateIndex::default())
     };
+    let length = promote.length();
     promote
         .promote()
         .map_err(|error| OpenError::Io(path.into(), error))?;
-    let started = begin_term(&db, existing).and_then(|id| Store::new(db, &state, index, id));
+    let started =
+        begin_term(&db, existing).and_then(|id| Store::new(db, &state, index, id, length));
     let store = started.map_err(|error| damaged(error.to_string()))?;
     Ok((store, state))
 }
@@ -235,6 +241,7 @@ fn load(db: &Database) -> Result<(State, CreateIndex)> {
     let txn = db.begin_read()?;
     let mut state = State {
         leases: load_leases(&txn)?,
+        alarms: load_alarms(&txn)?,
         ..State::empty()
     };
     if let Some((place, _)) = txn.open_table(HISTORY)?.last()? {
@@ -270,6 +277,14 @@ fn load_leases(txn: &redb::ReadTransaction) -> Result<HashMap<LeaseId, Lease>> {
     Ok(leases)
 }
 
+fn load_alarms(txn: &redb::ReadTransaction) -> Result<BTreeSet<(i32, u64)>> {
+    let mut alarms = BTreeSet::new();
+    for row in txn.open_table(ALARMS)?.iter()? {
+        alarms.insert(row?.0.value());
+    }
+    Ok(alarms)
+}
+
 /// Makes the tables of a new file, and counts the start in any.
 fn begin_term(db: &Database, existing: bool) -> Result<Identity> {
     let txn = db.begin_write()?;
@@ -279,6 +294,7 @@ fn begin_term(db: &Database, existing: bool) -> Result<Identity> {
             txn.open_table(KEYS)?;
             txn.open_table(HISTORY)?;
             txn.open_table(LEASES)?;
+            txn.open_table(ALARMS)?;
             meta.insert(META_FORMAT, FORMAT)?;
             meta.insert(META_CLUSTER, rand::random_range(1..=u64::MAX))?;
             meta.insert(META_MEMBER, rand::random_range(1..=u64::MAX))?;
@@ -376,7 +392,7 @@ mod tests {
         drop(open(dir.path()).unwrap());
         let path = dir.path().join(DATA_FILE);
         let whole = fs::read(&path).unwrap();
-        for length in [1, 511, 4096, whole.len() / 2, whole.len() - 4096] {
+        for length in [0, 1, 511, 4096, whole.len() / 2, whole.len() - 4096] {
             fs::write(&path, &whole[..length]).unwrap();
             assert!(
                 matches!(open(dir.path()), Err(OpenError::Damaged(..))),

@@ -5,6 +5,7 @@
 //! | `keys` | key | the live record | every put and delete |
 //! | `history` | (revision, index in the revision) | the event, with the record before it | every put and delete |
 //! | `leases` | lease ID | TTL in ms, kind | grant and revoke |
+//! | `alarms` | (alarm, member ID) | nothing | Maintenance.Alarm, a full disk quota |
 //! | `meta` | name | number | creation, start, compaction |
 //!
 //! So a lock's put or delete touches two tables. The current revision is that of the last row of
@@ -36,6 +37,8 @@ pub const KEYS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("keys");
 pub const HISTORY: TableDefinition<(i64, u32), &[u8]> = TableDefinition::new("history");
 /// Leases that have been granted and not revoked.
 pub const LEASES: TableDefinition<i64, &[u8]> = TableDefinition::new("leases");
+/// Alarms that have been raised and not disarmed: etcd's `AlarmType`, and whose.
+pub const ALARMS: TableDefinition<(i32, u64), ()> = TableDefinition::new("alarms");
 /// Numbers about the store as a whole; the names are below.
 pub const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 

@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use redb::backends::FileBackend;
@@ -30,6 +31,8 @@ pub struct Promote(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     file: FileBackend,
+    /// The file's length, for whoever asks often.
+    length: Arc<AtomicU64>,
     /// `None` once promoted.
     staged: RwLock<Option<Staged>>,
 }
@@ -54,13 +57,15 @@ impl StagedFile {
     /// Stages `file`.
     pub fn new(file: File) -> Result<(StagedFile, Promote), DatabaseError> {
         let file = FileBackend::new(file)?;
+        let len = file.len()?;
         let staged = Staged {
-            len: file.len()?,
+            len,
             blocks: HashMap::new(),
             log: Vec::new(),
         };
         let shared = Arc::new(Shared {
             file,
+            length: Arc::new(AtomicU64::new(len)),
             staged: RwLock::new(Some(staged)),
         });
         Ok((StagedFile(shared.clone()), Promote(shared)))
@@ -68,6 +73,12 @@ impl StagedFile {
 }
 
 impl Promote {
+    /// The length of the file in bytes, kept up to date.
+    #[must_use]
+    pub fn length(&self) -> Arc<AtomicU64> {
+        self.0.length.clone()
+    }
+
     /// Writes what was held back, and holds nothing back from now on.
     pub fn promote(self) -> io::Result<()> {
         let mut staged = self.0.staged.write();
@@ -160,6 +171,7 @@ impl StorageBackend for StagedFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.length.store(len, Ordering::Relaxed);
         match &mut *self.0.staged.write() {
             Some(staged) => {
                 staged.len = len;

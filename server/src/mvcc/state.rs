@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use latchd_proto::etcdserverpb::AlarmType;
+
 use crate::types::{LeaseId, Revision, Ttl};
 
 /// What a lease is for; etcd's have no other kind than the first.
@@ -47,6 +49,8 @@ pub struct State {
     pub compacted: Revision,
     /// Every lease.
     pub leases: HashMap<LeaseId, Lease>,
+    /// Every alarm: etcd's `AlarmType`, and the member that it is about.
+    pub alarms: BTreeSet<(i32, u64)>,
 }
 
 impl State {
@@ -57,7 +61,14 @@ impl State {
             revision: Revision::INITIAL,
             compacted: Revision::NEVER_COMPACTED,
             leases: HashMap::new(),
+            alarms: BTreeSet::new(),
         }
+    }
+
+    /// Whether an alarm of this kind is raised, for any member.
+    #[must_use]
+    pub fn has_alarm(&self, kind: AlarmType) -> bool {
+        self.alarms.iter().any(|(raised, _)| *raised == kind as i32)
     }
 
     /// Moves a key from one lease to another; [`LeaseId::NONE`] on either side is "none".

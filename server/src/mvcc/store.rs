@@ -5,6 +5,7 @@
 //! together, under one lock.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
@@ -62,6 +63,8 @@ pub struct Published {
 pub struct Store {
     db: Database,
     published: RwLock<Published>,
+    /// The data file's length in bytes.
+    length: Arc<AtomicU64>,
     /// Whether commits wait for the disk.
     durability: Durability,
     /// The numbers of every response header.
@@ -75,11 +78,13 @@ impl Store {
         state: &State,
         mut index: CreateIndex,
         identity: Identity,
+        length: Arc<AtomicU64>,
     ) -> Result<Store> {
         index.publish();
         let snapshot = Arc::new(open_snapshot(&db, state)?);
         Ok(Store {
             db,
+            length,
             published: RwLock::new(Published { snapshot, index }),
             durability: Durability::Immediate,
             identity,
@@ -96,6 +101,12 @@ impl Store {
     #[must_use]
     pub fn revision(&self) -> Revision {
         self.published.read().snapshot.revision
+    }
+
+    /// The data file's length in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.length.load(Ordering::Relaxed)
     }
 
     /// Answers a Range from the last committed state.

@@ -14,7 +14,7 @@ use super::change::{Change, Event, Record};
 use super::codec::{decode_record, encode_event, encode_lease, encode_record};
 use super::key_range::KeyRange;
 use super::read::{View, create_query};
-use super::schema::{HISTORY, HistoryTable, KEYS, KeysTable, LEASES, META, META_COMPACTED};
+use super::schema::{ALARMS, HISTORY, HistoryTable, KEYS, KeysTable, LEASES, META, META_COMPACTED};
 use super::state::{Lease, LeaseKind, State};
 use super::store::Published;
 use crate::error::Result;
@@ -220,6 +220,24 @@ impl<'t> Batch<'t> {
         self.written.leases.push(LeaseEffect::Revoked(id));
         self.written.dirty = true;
         Ok(())
+    }
+
+    /// Raises an alarm (`on`) or disarms it; returns whether that changes anything.
+    pub fn set_alarm(&mut self, kind: i32, member: u64, on: bool) -> Result<bool> {
+        let alarm = (kind, member);
+        if self.state.alarms.contains(&alarm) == on {
+            return Ok(false);
+        }
+        let mut alarms = self.txn.open_table(ALARMS)?;
+        if on {
+            alarms.insert(alarm, ())?;
+            self.state.alarms.insert(alarm);
+        } else {
+            alarms.remove(alarm)?;
+            self.state.alarms.remove(&alarm);
+        }
+        self.written.dirty = true;
+        Ok(true)
     }
 
     /// Refuses reads below `revision` from now on; [`Batch::trim`] frees the space.

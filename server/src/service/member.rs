@@ -1,13 +1,14 @@
 //! What the server says of itself: the one member of its cluster.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use latchd_proto::etcdserverpb::{
-    DowngradeInfo, Member, MemberListResponse, ResponseHeader, StatusResponse,
+    AlarmMember, AlarmRequest, AlarmResponse, DowngradeInfo, Member, MemberListResponse,
+    ResponseHeader, StatusResponse,
 };
 
 use crate::backend::Backend;
+use crate::error::Result;
 use crate::version;
 
 /// Who this server is, as MemberList and Status tell it; cheap to clone.
@@ -26,9 +27,7 @@ pub struct About {
     pub client_urls: Vec<String>,
     /// Where peers would reach it, if it had any.
     pub peer_urls: Vec<String>,
-    /// The data file, for its size.
-    pub data_file: PathBuf,
-    /// etcd's quota, which Status repeats; bytes.
+    /// The quota of the data file, which Status repeats; bytes.
     pub quota: i64,
 }
 
@@ -40,6 +39,12 @@ impl ThisMember {
             backend,
             about: Arc::new(about),
         }
+    }
+
+    /// Where this member's data is.
+    #[must_use]
+    pub fn backend(&self) -> &Backend {
+        &self.backend
     }
 
     /// A header with the current revision.
@@ -67,15 +72,24 @@ impl ThisMember {
         }
     }
 
+    /// Maintenance.Alarm.
+    pub async fn alarm(&self, request: AlarmRequest) -> Result<AlarmResponse> {
+        self.backend.alarm(request).await
+    }
+
+    /// The alarms that are raised.
+    pub async fn alarms(&self) -> Result<Vec<AlarmMember>> {
+        Ok(self.alarm(AlarmRequest::default()).await?.alarms)
+    }
+
     /// Maintenance.Status. There is no raft: the member leads itself, and its index is its
     /// revision. Both sizes are the data file's.
-    #[must_use]
-    pub fn status(&self) -> StatusResponse {
+    pub async fn status(&self) -> Result<StatusResponse> {
+        let alarms = self.alarms().await?;
         let header = self.header();
-        let size = std::fs::metadata(&self.about.data_file).map_or(0, |file| file.len());
-        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        let size = i64::try_from(self.backend.size()).unwrap_or(i64::MAX);
         let index = u64::try_from(header.revision).unwrap_or(0);
-        StatusResponse {
+        Ok(StatusResponse {
             header: Some(header),
             version: version::ETCD.to_owned(),
             db_size: size,
@@ -85,9 +99,19 @@ impl ThisMember {
             raft_index: index,
             raft_applied_index: index,
             raft_term: header.raft_term,
+            errors: alarms.iter().map(alarm_text).collect(),
             storage_version: version::STORAGE.to_owned(),
             downgrade_info: Some(DowngradeInfo::default()),
             ..Default::default()
-        }
+        })
     }
+}
+
+/// An alarm as etcd prints it among a status's errors.
+fn alarm_text(alarm: &AlarmMember) -> String {
+    format!(
+        "memberID:{} alarm:{}",
+        alarm.member_id,
+        alarm.alarm().as_str_name()
+    )
 }

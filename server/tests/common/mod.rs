@@ -21,9 +21,16 @@ pub struct Fixture {
 
 impl Fixture {
     pub async fn start() -> Fixture {
+        Fixture::start_with(|_| ()).await
+    }
+
+    /// Starts with something of the configuration changed; a restart forgets the change.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Fixture {
         let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::local(dir.path().to_owned());
+        change(&mut config);
         Fixture {
-            server: Some(serve(&dir).await),
+            server: Some(Server::start(config).await.unwrap()),
             dir,
         }
     }

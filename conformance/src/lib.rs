@@ -1,0 +1,28 @@
+//! Helpers for the outside tests: they start a server binary as a user would,
+//! and meet it only through sockets, signals and files.
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | [`target`] | which binaries the tests run, and against which server |
+//! | [`process`] | a child process: its output, signals and exit |
+//! | [`ports`] | free loopback ports that stay free across a restart |
+//! | [`server`] | latchd or etcd on such ports and a data directory |
+//! | [`etcdctl`] | the real etcdctl, pointed at a server |
+//! | [`files`] | what lies in a data directory |
+//! | [`proxy`] | a TCP relay that notes when a client spoke |
+//! | [`locks`] | what several tests ask of a lock |
+//! | [`queue`] | a holder and its waiters over one connection |
+//! | [`wait`] | deadlines, and waiting for a condition |
+//!
+//! The tests are in `tests/`; README.md says how to run them.
+
+pub mod etcdctl;
+pub mod files;
+pub mod locks;
+pub mod ports;
+pub mod process;
+pub mod proxy;
+pub mod queue;
+pub mod server;
+pub mod target;
+pub mod wait;

@@ -1,0 +1,76 @@
+# The families of tests, and what each runs. Sourced by ./test.
+# shellcheck shell=bash
+
+families=(lint unit server crates doc outside deny)
+
+# How long one test program may take, in seconds, before it counts as hanging.
+limit=900
+
+list_families() {
+    cat <<'LIST'
+lint     formatting, clippy, go vet
+unit     the tests beside the code, in every crate
+server   whole-server tests, in-process
+crates   the tests of the other crates: proto, client, cli, bench
+doc      the examples in the documentation
+outside  the latchd binary under etcdctl, Go's and Rust's clients, and kill -9
+deny     licences and advisories of the dependencies (needs cargo-deny)
+LIST
+}
+
+is_family() {
+    [[ -n $1 && " ${families[*]} " == *" $1 "* ]]
+}
+
+run_family() {
+    begin "$1"
+    "family_$1"
+    finish
+}
+
+family_lint() {
+    check "cargo fmt" cargo fmt --all --check
+    check "cargo clippy" cargo clippy --workspace --all-targets -- -D warnings
+    check "gofmt" gofmt_is_clean conformance/clients/go
+    check "go vet" go -C conformance/clients/go vet ./...
+}
+
+# gofmt itself succeeds whatever it finds.
+gofmt_is_clean() {
+    local found
+    found=$(gofmt -l "$1") && echo "not formatted: $found" && [[ -z $found ]]
+}
+
+family_unit() { run_programs '^[a-z]+/src/'; }
+
+family_server() { run_programs '^server/tests/'; }
+
+family_crates() { run_programs '^(proto|client|cli|bench)/tests/'; }
+
+family_doc() {
+    tests "cargo test --doc" cargo test --workspace --doc
+}
+
+family_outside() {
+    export LATCHD_BIN=$target/release/latchd
+    run_programs '^conformance/tests/'
+}
+
+family_deny() {
+    if cargo deny --version >/dev/null 2>&1; then
+        check "cargo deny" cargo deny check
+    else
+        skip "cargo deny" "cargo-deny is not installed (cargo install --locked cargo-deny)"
+    fi
+}
+
+# run_programs PATTERN: the test programs whose sources match, one by one, each
+# in its package's directory as cargo does it.
+run_programs() {
+    local program source found=
+    while read -r program source; do
+        found=yes
+        tests "$source" timeout -k 10 "$limit" env -C "${source%%/*}" "$program"
+    done < <(test_programs "$1")
+    [[ -n $found ]] || check "there are tests in $1" false
+}

@@ -47,6 +47,39 @@ pub enum Error {
     /// The CORRUPT alarm is raised.
     #[error("etcdserver: corrupt cluster")]
     Corrupt,
+    /// Peer URLs that are none.
+    #[error("etcdserver: given member URLs are invalid")]
+    MemberBadUrls,
+    /// No member has that ID.
+    #[error("etcdserver: member not found")]
+    MemberNotFound,
+    /// The only member is no learner.
+    #[error("etcdserver: can only promote a learner member")]
+    MemberNotLearner,
+    /// The only member cannot be removed.
+    #[error("etcdserver: re-configuration failed due to not enough started members")]
+    MemberNotEnoughStarted,
+    /// Leadership can go nowhere else.
+    #[error("etcdserver: bad leader transferee")]
+    BadLeaderTransferee,
+    /// A change of membership that a store without peers cannot make.
+    #[error("latchd: {0}: this server is its own cluster and has no peers")]
+    NoPeers(&'static str),
+    /// A version that is none.
+    #[error("etcdserver: wrong downgrade target version format")]
+    DowngradeFormat,
+    /// A version that is not the one before this one.
+    #[error("etcdserver: invalid downgrade target version")]
+    DowngradeTarget,
+    /// An action that etcd does not know either.
+    #[error("etcdserver: unknown method")]
+    UnknownMethod,
+    /// `RangeStream` was asked for an order other than by key.
+    #[error("RangeStream does not support custom sort orders")]
+    RangeStreamOrder,
+    /// `RangeStream` was asked for revision filters.
+    #[error("RangeStream does not support revision filters")]
+    RangeStreamFilter,
     /// No such lease.
     #[error("etcdserver: requested lease not found")]
     LeaseNotFound,
@@ -103,10 +136,17 @@ impl Error {
             | Error::TooManyOps
             | Error::DuplicateKey
             | Error::InvalidSortOption
-            | Error::RequestTooLarge => Code::InvalidArgument,
+            | Error::RequestTooLarge
+            | Error::MemberBadUrls
+            | Error::DowngradeFormat
+            | Error::DowngradeTarget => Code::InvalidArgument,
             Error::Compacted | Error::FutureRevision | Error::LeaseTtlTooLarge => Code::OutOfRange,
-            Error::LeaseNotFound => Code::NotFound,
-            Error::LeaseExists | Error::AuthNotEnabled => Code::FailedPrecondition,
+            Error::LeaseNotFound | Error::MemberNotFound => Code::NotFound,
+            Error::LeaseExists
+            | Error::AuthNotEnabled
+            | Error::MemberNotLearner
+            | Error::BadLeaderTransferee
+            | Error::NoPeers(_) => Code::FailedPrecondition,
             Error::TooManyRequests | Error::NoSpace => Code::ResourceExhausted,
             Error::Corrupt => Code::DataLoss,
             Error::Stopped => Code::Unavailable,
@@ -115,8 +155,13 @@ impl Error {
             | Error::NotLeader
             | Error::NoLeader
             | Error::MissingLeader
+            | Error::UnknownMethod
+            // Its code is lost on the way in etcd, too (seen on 3.7.1).
+            | Error::MemberNotEnoughStarted
             | Error::Unknown(_) => Code::Unknown,
-            Error::Unimplemented(_) => Code::Unimplemented,
+            Error::Unimplemented(_) | Error::RangeStreamOrder | Error::RangeStreamFilter => {
+                Code::Unimplemented
+            }
             Error::Storage(_) => Code::Internal,
         }
     }

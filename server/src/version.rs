@@ -6,6 +6,10 @@ pub const LATCHD: &str = env!("CARGO_PKG_VERSION");
 pub const ETCD: &str = "3.7.1";
 /// The cluster version of that etcd.
 pub const CLUSTER: &str = "3.7.0";
+/// The cluster version, as Downgrade answers it.
+pub const CLUSTER_SHORT: &str = "3.7";
+/// The minor version that a downgrade of that etcd may go to.
+pub const DOWNGRADE_TARGET: (u32, u32) = (3, 6);
 /// The storage version of that etcd.
 pub const STORAGE: &str = "3.7.0";
 

@@ -6,7 +6,7 @@
 pub mod alarm;
 mod kv;
 mod lease;
-mod txn;
+pub mod txn;
 
 #[cfg(test)]
 mod tests;

@@ -15,8 +15,8 @@ use latchd_proto::etcdserverpb::{
 use super::apply;
 use crate::command::{Command, Reply};
 use crate::error::{Error, Result};
+use crate::mvcc::history::ReplayBudget;
 use crate::mvcc::open::{Opened, open};
-use crate::mvcc::read::ReplayBudget;
 use crate::mvcc::state::LeaseKind;
 use crate::mvcc::write::{Batch, LeaseEffect, Written};
 use crate::mvcc::{Change, KeyRange};

@@ -5,8 +5,10 @@
 
 use std::cmp::Ordering;
 
+use bytes::Bytes;
 use latchd_proto::etcdserverpb::{
-    Compare, RequestOp, ResponseHeader, ResponseOp, TxnRequest, TxnResponse,
+    Compare, PutRequest, RangeRequest, RequestOp, ResponseHeader, ResponseOp, TxnRequest,
+    TxnResponse,
     compare::{CompareResult, CompareTarget, TargetUnion},
     request_op::Request,
     response_op::Response,
@@ -14,8 +16,75 @@ use latchd_proto::etcdserverpb::{
 
 use super::kv;
 use crate::error::Result;
+use crate::mvcc::range::Counting;
 use crate::mvcc::write::Batch;
-use crate::mvcc::{KeyRange, Record};
+use crate::mvcc::{KeyRange, Record, Snapshot};
+
+/// What deciding a Txn needs of a store.
+trait Reads {
+    fn live(&self, range: &KeyRange) -> Result<Vec<(Bytes, Record)>>;
+    fn check_revision(&self, revision: i64) -> Result<()>;
+    fn check_put(&self, put: &PutRequest) -> Result<()>;
+}
+
+impl Reads for Batch<'_> {
+    fn live(&self, range: &KeyRange) -> Result<Vec<(Bytes, Record)>> {
+        self.view().live(range)
+    }
+
+    fn check_revision(&self, revision: i64) -> Result<()> {
+        self.view().check_revision(revision)
+    }
+
+    fn check_put(&self, put: &PutRequest) -> Result<()> {
+        kv::check_put(self, put)
+    }
+}
+
+impl Reads for Snapshot {
+    fn live(&self, range: &KeyRange) -> Result<Vec<(Bytes, Record)>> {
+        self.view().live(range)
+    }
+
+    fn check_revision(&self, revision: i64) -> Result<()> {
+        self.view().check_revision(revision)
+    }
+
+    fn check_put(&self, _: &PutRequest) -> Result<()> {
+        unreachable!("a Txn that only reads has no puts")
+    }
+}
+
+/// Whether a Txn can write nothing, whichever branch it takes. One with a nested Txn may (etcd).
+#[must_use]
+pub fn is_read_only(request: &TxnRequest) -> bool {
+    let mut operations = request.success.iter().chain(&request.failure);
+    operations.all(|operation| matches!(operation.request, Some(Request::RequestRange(_))))
+}
+
+/// Runs a Txn that only reads, without the writer.
+pub fn read(snapshot: &Snapshot, request: &TxnRequest) -> Result<TxnResponse> {
+    let plan = decide(snapshot, request)?;
+    check(snapshot, &plan)?;
+    let ranges = plan
+        .operations
+        .iter()
+        .filter_map(|operation| match &operation.request {
+            Some(Request::RequestRange(range)) => Some(range),
+            _ => None,
+        });
+    let answer = |range: &RangeRequest| -> Result<ResponseOp> {
+        let response = snapshot.view().range(range, None, Counting::Total)?;
+        Ok(ResponseOp {
+            response: Some(Response::ResponseRange(response)),
+        })
+    };
+    Ok(TxnResponse {
+        header: kv::header(snapshot.revision),
+        succeeded: plan.succeeded,
+        responses: ranges.map(answer).collect::<Result<_>>()?,
+    })
+}
 
 /// Which branch a Txn takes, and those that its nested ones take, in order.
 struct Plan<'a> {
@@ -33,10 +102,10 @@ pub fn txn(batch: &mut Batch<'_>, request: &TxnRequest) -> Result<TxnResponse> {
     Ok(response)
 }
 
-fn decide<'a>(batch: &Batch<'_>, request: &'a TxnRequest) -> Result<Plan<'a>> {
+fn decide<'a>(store: &impl Reads, request: &'a TxnRequest) -> Result<Plan<'a>> {
     let mut succeeded = true;
     for compare in &request.compare {
-        if !holds(batch, compare)? {
+        if !holds(store, compare)? {
             succeeded = false;
             break;
         }
@@ -56,19 +125,19 @@ fn decide<'a>(batch: &Batch<'_>, request: &'a TxnRequest) -> Result<Plan<'a>> {
         succeeded,
         operations,
         nested: nested
-            .map(|nested| decide(batch, nested))
+            .map(|nested| decide(store, nested))
             .collect::<Result<_>>()?,
     })
 }
 
-fn check(batch: &Batch<'_>, plan: &Plan<'_>) -> Result<()> {
+fn check(store: &impl Reads, plan: &Plan<'_>) -> Result<()> {
     let mut nested = plan.nested.iter();
     for operation in plan.operations {
         match &operation.request {
-            Some(Request::RequestRange(range)) => batch.view().check_revision(range.revision)?,
-            Some(Request::RequestPut(put)) => kv::check_put(batch, put)?,
+            Some(Request::RequestRange(range)) => store.check_revision(range.revision)?,
+            Some(Request::RequestPut(put)) => store.check_put(put)?,
             Some(Request::RequestTxn(_)) => {
-                nested.next().map_or(Ok(()), |plan| check(batch, plan))?
+                nested.next().map_or(Ok(()), |plan| check(store, plan))?
             }
             Some(Request::RequestDeleteRange(_)) | None => {}
         }
@@ -107,9 +176,9 @@ fn run(batch: &mut Batch<'_>, plan: &Plan<'_>) -> Result<TxnResponse> {
 }
 
 /// Whether a compare holds for its key, or for every key of its range.
-fn holds(batch: &Batch<'_>, compare: &Compare) -> Result<bool> {
+fn holds(store: &impl Reads, compare: &Compare) -> Result<bool> {
     let range = KeyRange::from_wire(&compare.key, &compare.range_end);
-    let found = batch.view().live(&range)?;
+    let found = store.live(&range)?;
     if found.is_empty() {
         // A value that is not there equals nothing, not even the empty value.
         let by_value = compare.target == CompareTarget::Value as i32;

@@ -5,19 +5,21 @@ use std::sync::Arc;
 use latchd_proto::etcdserverpb::alarm_request::AlarmAction;
 use latchd_proto::etcdserverpb::{
     AlarmRequest, AlarmResponse, AlarmType, CompactionRequest, CompactionResponse,
-    DeleteRangeRequest, DeleteRangeResponse, LeaseGrantRequest, LeaseGrantResponse,
-    LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse, LeaseStatus,
-    LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, PutRequest, PutResponse, RangeRequest,
-    RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
+    DeleteRangeRequest, DeleteRangeResponse, HashKvResponse, HashResponse, LeaseGrantRequest,
+    LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse,
+    LeaseStatus, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, PutRequest, PutResponse,
+    RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
 };
 use prost::Message;
 
 use crate::apply::alarm::cost;
+use crate::apply::txn::{is_read_only, read};
 use crate::command::{Command, Reply};
 use crate::error::{Error, Result};
 use crate::lessor::{Lessor, Renewal};
-use crate::mvcc::Store;
+use crate::mvcc::hash::{hash_all, hash_keys};
 use crate::mvcc::state::LeaseKind;
+use crate::mvcc::{Snapshot, Store};
 use crate::proposer::Proposer;
 use crate::types::{LeaseId, Revision, Ttl};
 use crate::watch::{Hub, Watches};
@@ -164,6 +166,11 @@ impl Embedded {
     }
 
     pub(super) async fn txn(&self, request: TxnRequest) -> Result<TxnResponse> {
+        if is_read_only(&request) {
+            let mut response = read(&self.0.store.snapshot(), &request)?;
+            self.complete(&mut response.header);
+            return Ok(response);
+        }
         self.check_size(&request)?;
         let reply = self.propose_within_quota(Command::Txn(request)).await?;
         let mut response = expect!(reply, Reply::Txn(response) => response);
@@ -287,6 +294,45 @@ impl Embedded {
         let mut response = expect!(reply, Reply::Alarm(response) => response);
         self.complete(&mut response.header);
         Ok(response)
+    }
+
+    pub(super) fn range_piece(&self, request: &RangeRequest) -> Result<RangeResponse> {
+        let mut response = self.0.store.range_piece(request)?;
+        self.complete(&mut response.header);
+        Ok(response)
+    }
+
+    /// Reads the whole store, on a thread that may take its time.
+    async fn hashed<T: Send + 'static>(
+        &self,
+        hash: impl FnOnce(&Snapshot) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let snapshot = self.0.store.snapshot();
+        let hashed = tokio::task::spawn_blocking(move || hash(&snapshot)).await;
+        hashed.unwrap_or(Err(Error::Stopped))
+    }
+
+    pub(super) async fn hash(&self) -> Result<HashResponse> {
+        let hash = |snapshot: &Snapshot| Ok((hash_all(snapshot)?, snapshot.revision));
+        let (hash, revision) = self.hashed(hash).await?;
+        Ok(HashResponse {
+            header: Some(self.header_at(revision)),
+            hash,
+        })
+    }
+
+    pub(super) async fn hash_kv(&self, revision: Revision) -> Result<HashKvResponse> {
+        let hash = move |snapshot: &Snapshot| {
+            let (hash, at) = hash_keys(snapshot, revision)?;
+            Ok((hash, at, snapshot.compacted, snapshot.revision))
+        };
+        let (hash, at, compacted, now) = self.hashed(hash).await?;
+        Ok(HashKvResponse {
+            header: Some(self.header_at(now)),
+            hash,
+            compact_revision: compacted.0,
+            hash_revision: at.0,
+        })
     }
 
     pub(super) fn size(&self) -> u64 {

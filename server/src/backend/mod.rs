@@ -9,13 +9,14 @@ pub use embedded::{Embedded, Limits, trim};
 
 use latchd_proto::etcdserverpb::{
     AlarmRequest, AlarmResponse, CompactionRequest, CompactionResponse, DeleteRangeRequest,
-    DeleteRangeResponse, LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveResponse,
-    LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
-    PutRequest, PutResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
+    DeleteRangeResponse, HashKvResponse, HashResponse, LeaseGrantRequest, LeaseGrantResponse,
+    LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveRequest,
+    LeaseTimeToLiveResponse, PutRequest, PutResponse, RangeRequest, RangeResponse, ResponseHeader,
+    TxnRequest, TxnResponse,
 };
 
 use crate::error::Result;
-use crate::types::LeaseId;
+use crate::types::{LeaseId, Revision};
 use crate::watch::Watches;
 
 /// The one thing that services talk to; cheap to clone. Requests have been validated.
@@ -119,6 +120,27 @@ impl Backend {
     pub async fn leases(&self) -> Result<LeaseLeasesResponse> {
         match self {
             Backend::Embedded(embedded) => Ok(embedded.leases()),
+        }
+    }
+
+    /// A piece of a longer read, without the count of what is behind its limit.
+    pub async fn range_piece(&self, request: &RangeRequest) -> Result<RangeResponse> {
+        match self {
+            Backend::Embedded(embedded) => embedded.range_piece(request),
+        }
+    }
+
+    /// Maintenance.Hash: of everything.
+    pub async fn hash(&self) -> Result<HashResponse> {
+        match self {
+            Backend::Embedded(embedded) => embedded.hash().await,
+        }
+    }
+
+    /// Maintenance.HashKV: of the keys as of a revision, 0 for now.
+    pub async fn hash_kv(&self, revision: Revision) -> Result<HashKvResponse> {
+        match self {
+            Backend::Embedded(embedded) => embedded.hash_kv(revision).await,
         }
     }
 

@@ -7,7 +7,6 @@ use latchd_proto::etcdserverpb::{
 };
 use tonic::{Request, Response, Status};
 
-use super::unimplemented;
 use crate::service::member::ThisMember;
 
 /// The RPCs of Cluster.
@@ -24,29 +23,29 @@ impl cluster_server::Cluster for ClusterRpc {
 
     async fn member_add(
         &self,
-        _: Request<MemberAddRequest>,
+        req: Request<MemberAddRequest>,
     ) -> Result<Response<MemberAddResponse>, Status> {
-        unimplemented("Cluster.MemberAdd")
+        Err(self.0.add(req.get_ref()).into())
     }
 
     async fn member_remove(
         &self,
-        _: Request<MemberRemoveRequest>,
+        req: Request<MemberRemoveRequest>,
     ) -> Result<Response<MemberRemoveResponse>, Status> {
-        unimplemented("Cluster.MemberRemove")
+        Err(self.0.remove(req.get_ref().id).into())
     }
 
     async fn member_update(
         &self,
-        _: Request<MemberUpdateRequest>,
+        req: Request<MemberUpdateRequest>,
     ) -> Result<Response<MemberUpdateResponse>, Status> {
-        unimplemented("Cluster.MemberUpdate")
+        Err(self.0.update(req.get_ref().id).into())
     }
 
     async fn member_promote(
         &self,
-        _: Request<MemberPromoteRequest>,
+        req: Request<MemberPromoteRequest>,
     ) -> Result<Response<MemberPromoteResponse>, Status> {
-        unimplemented("Cluster.MemberPromote")
+        Err(self.0.promote(req.get_ref().id).into())
     }
 }

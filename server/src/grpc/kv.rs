@@ -1,5 +1,7 @@
 //! etcdserverpb.KV.
 
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use latchd_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest,
     PutResponse, RangeRequest, RangeResponse, RangeStreamResponse, TxnRequest, TxnResponse,
@@ -7,7 +9,6 @@ use latchd_proto::etcdserverpb::{
 };
 use tonic::{Request, Response, Status};
 
-use super::unimplemented;
 use crate::service::kv::Kv;
 
 /// The RPCs of KV.
@@ -15,7 +16,7 @@ pub struct KvRpc(pub Kv);
 
 #[tonic::async_trait]
 impl kv_server::Kv for KvRpc {
-    type RangeStreamStream = futures::stream::Empty<Result<RangeStreamResponse, Status>>;
+    type RangeStreamStream = BoxStream<'static, Result<RangeStreamResponse, Status>>;
 
     async fn range(&self, req: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
         Ok(Response::new(self.0.range(req.get_ref()).await?))
@@ -23,9 +24,13 @@ impl kv_server::Kv for KvRpc {
 
     async fn range_stream(
         &self,
-        _: Request<RangeRequest>,
+        req: Request<RangeRequest>,
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
-        unimplemented("KV.RangeStream")
+        let stream = self.0.range_stream(req.into_inner())?;
+        let pieces = futures::stream::try_unfold(stream, |mut stream| async {
+            Ok(stream.next().await?.map(|piece| (piece, stream)))
+        });
+        Ok(Response::new(pieces.boxed()))
     }
 
     async fn put(&self, req: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {

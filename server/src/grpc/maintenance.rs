@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::unimplemented;
 use crate::service::member::ThisMember;
+use crate::types::Revision;
 
 /// The RPCs of Maintenance.
 pub struct MaintenanceRpc(pub ThisMember);
@@ -34,11 +35,15 @@ impl maintenance_server::Maintenance for MaintenanceRpc {
     }
 
     async fn hash(&self, _: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
-        unimplemented("Maintenance.Hash")
+        Ok(Response::new(self.0.backend().hash().await?))
     }
 
-    async fn hash_kv(&self, _: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
-        unimplemented("Maintenance.HashKV")
+    async fn hash_kv(
+        &self,
+        req: Request<HashKvRequest>,
+    ) -> Result<Response<HashKvResponse>, Status> {
+        let revision = Revision(req.get_ref().revision);
+        Ok(Response::new(self.0.backend().hash_kv(revision).await?))
     }
 
     async fn snapshot(
@@ -50,15 +55,17 @@ impl maintenance_server::Maintenance for MaintenanceRpc {
 
     async fn move_leader(
         &self,
-        _: Request<MoveLeaderRequest>,
+        req: Request<MoveLeaderRequest>,
     ) -> Result<Response<MoveLeaderResponse>, Status> {
-        unimplemented("Maintenance.MoveLeader")
+        self.0.move_leader(req.get_ref().target_id)?;
+        // Without a header, as in etcd.
+        Ok(Response::new(MoveLeaderResponse::default()))
     }
 
     async fn downgrade(
         &self,
-        _: Request<DowngradeRequest>,
+        req: Request<DowngradeRequest>,
     ) -> Result<Response<DowngradeResponse>, Status> {
-        unimplemented("Maintenance.Downgrade")
+        Ok(Response::new(self.0.downgrade(req.get_ref())?))
     }
 }

@@ -1,6 +1,7 @@
 //! The store: every key at every kept revision, in redb.
 //!
-//! What it owns: the data format ([`schema`], [`codec`]), reading at a revision ([`read`]), writing
+//! What it owns: the data format ([`schema`], [`codec`]), reading at a revision ([`read`], [`range`]), what happened
+//! ([`history`]), writing
 //! one batch ([`write`]), the create-revision index ([`by_create`]), opening a data file without
 //! harming it ([`open`], [`staging`]), and publishing a commit to readers ([`store`]).
 //! What it leaves to others: deciding what to write (`apply/`), when to commit (`applier`), whom to
@@ -9,8 +10,11 @@
 pub mod by_create;
 pub mod change;
 pub mod codec;
+pub mod hash;
+pub mod history;
 pub mod key_range;
 pub mod open;
+pub mod range;
 pub mod read;
 pub mod schema;
 pub mod staging;

@@ -11,7 +11,8 @@ use parking_lot::RwLock;
 use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
 
 use super::by_create::{CreateIndex, Seen};
-use super::read::{View, create_query};
+use super::range::{Counting, create_query};
+use super::read::View;
 use super::schema::{HISTORY, HistorySnapshot, KEYS, KeysSnapshot};
 use super::state::State;
 use crate::error::Result;
@@ -117,7 +118,13 @@ impl Store {
                 create_query(req).and_then(|query| published.index.query(query, Seen::Published));
             (published.snapshot.clone(), hits)
         };
-        snapshot.view().range(req, hits)
+        snapshot.view().range(req, hits, Counting::Total)
+    }
+
+    /// Answers a piece of a longer read: it counts no more than it must to say whether there is
+    /// more.
+    pub fn range_piece(&self, req: &RangeRequest) -> Result<RangeResponse> {
+        self.snapshot().view().range(req, None, Counting::None)
     }
 
     /// Begins the one write transaction; only the applier does.

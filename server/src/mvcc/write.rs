@@ -13,7 +13,8 @@ use super::by_create::Seen;
 use super::change::{Change, Event, Record};
 use super::codec::{decode_record, encode_event, encode_lease, encode_record};
 use super::key_range::KeyRange;
-use super::read::{View, create_query};
+use super::range::{Counting, create_query};
+use super::read::View;
 use super::schema::{ALARMS, HISTORY, HistoryTable, KEYS, KeysTable, LEASES, META, META_COMPACTED};
 use super::state::{Lease, LeaseKind, State};
 use super::store::Published;
@@ -110,7 +111,7 @@ impl<'t> Batch<'t> {
     pub fn range(&self, req: &RangeRequest) -> Result<RangeResponse> {
         let hits = create_query(req)
             .and_then(|query| self.published.read().index.query(query, Seen::Latest));
-        self.view().range(req, hits)
+        self.view().range(req, hits, Counting::Total)
     }
 
     /// Puts a key, and returns its record before. The lease, if any, must exist.

@@ -5,6 +5,7 @@ use latchd_proto::etcdserverpb::{
     PutResponse, RangeRequest, RangeResponse, TxnRequest, TxnResponse,
 };
 
+use super::range_stream::RangeStream;
 use super::validate;
 use crate::backend::{Backend, Limits};
 use crate::error::Result;
@@ -27,6 +28,11 @@ impl Kv {
     pub async fn range(&self, request: &RangeRequest) -> Result<RangeResponse> {
         validate::range(request)?;
         self.backend.range(request).await
+    }
+
+    /// KV.RangeStream.
+    pub fn range_stream(&self, request: RangeRequest) -> Result<RangeStream> {
+        RangeStream::begin(self.backend.clone(), request)
     }
 
     /// KV.Put.

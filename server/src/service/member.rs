@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use latchd_proto::etcdserverpb::{
-    AlarmMember, AlarmRequest, AlarmResponse, DowngradeInfo, Member, MemberListResponse,
-    ResponseHeader, StatusResponse,
+    AlarmMember, AlarmRequest, AlarmResponse, DowngradeInfo, DowngradeRequest, DowngradeResponse,
+    Member, MemberAddRequest, MemberListResponse, ResponseHeader, StatusResponse,
 };
 
+use latchd_proto::etcdserverpb::downgrade_request::DowngradeAction;
+use url::Url;
+
 use crate::backend::Backend;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::version;
 
 /// Who this server is, as MemberList and Status tell it; cheap to clone.
@@ -72,6 +75,76 @@ impl ThisMember {
         }
     }
 
+    /// Cluster.MemberAdd: refused, whatever the URLs.
+    #[must_use]
+    pub fn add(&self, request: &MemberAddRequest) -> Error {
+        if request.peer_ur_ls.is_empty() || !request.peer_ur_ls.iter().all(|url| is_peer(url)) {
+            return Error::MemberBadUrls;
+        }
+        Error::NoPeers("a member cannot be added")
+    }
+
+    /// Cluster.MemberRemove: refused, as a one-member etcd refuses it.
+    #[must_use]
+    pub fn remove(&self, id: u64) -> Error {
+        if self.is_this(id) {
+            Error::MemberNotEnoughStarted
+        } else {
+            Error::MemberNotFound
+        }
+    }
+
+    /// Cluster.MemberUpdate: refused; the peer URLs are a flag's.
+    #[must_use]
+    pub fn update(&self, id: u64) -> Error {
+        if self.is_this(id) {
+            Error::NoPeers("peer URLs are what --initial-advertise-peer-urls says")
+        } else {
+            Error::MemberNotFound
+        }
+    }
+
+    /// Cluster.MemberPromote: refused, as a one-member etcd refuses it.
+    #[must_use]
+    pub fn promote(&self, id: u64) -> Error {
+        if self.is_this(id) {
+            Error::MemberNotLearner
+        } else {
+            Error::MemberNotFound
+        }
+    }
+
+    /// Maintenance.MoveLeader: to itself, which changes nothing, or to nobody.
+    pub fn move_leader(&self, target: u64) -> Result<()> {
+        if self.is_this(target) {
+            Ok(())
+        } else {
+            Err(Error::BadLeaderTransferee)
+        }
+    }
+
+    /// Maintenance.Downgrade. There is no older latchd of this format to go back to, so a downgrade
+    /// is validated as etcd does it and never enabled; none is ever under way to be cancelled.
+    pub fn downgrade(&self, request: &DowngradeRequest) -> Result<DowngradeResponse> {
+        match DowngradeAction::try_from(request.action) {
+            Ok(DowngradeAction::Validate) => downgrade_target(&request.version)?,
+            Ok(DowngradeAction::Enable) => {
+                downgrade_target(&request.version)?;
+                return Err(Error::NoPeers("a downgrade cannot be enabled"));
+            }
+            Ok(DowngradeAction::Cancel) => {}
+            Err(_) => return Err(Error::UnknownMethod),
+        }
+        Ok(DowngradeResponse {
+            header: Some(self.header()),
+            version: version::CLUSTER_SHORT.to_owned(),
+        })
+    }
+
+    fn is_this(&self, id: u64) -> bool {
+        id == self.header().member_id
+    }
+
     /// Maintenance.Alarm.
     pub async fn alarm(&self, request: AlarmRequest) -> Result<AlarmResponse> {
         self.backend.alarm(request).await
@@ -114,4 +187,30 @@ fn alarm_text(alarm: &AlarmMember) -> String {
         alarm.member_id,
         alarm.alarm().as_str_name()
     )
+}
+
+/// Whether etcd takes this for a peer's URL.
+fn is_peer(text: &str) -> bool {
+    let Ok(url) = Url::parse(text.trim()) else {
+        return false;
+    };
+    let known = ["http", "https", "unix", "unixs"].contains(&url.scheme());
+    let has_port = url.port().is_some() || url.scheme().starts_with("unix");
+    known && has_port && matches!(url.path(), "" | "/")
+}
+
+/// Only the minor version before this one can be gone back to.
+fn downgrade_target(text: &str) -> Result<()> {
+    let mut numbers = text.splitn(3, '.').map(str::parse::<u32>);
+    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
+        return Err(Error::DowngradeFormat);
+    };
+    if numbers.next().is_some_and(|patch| patch.is_err()) {
+        return Err(Error::DowngradeFormat);
+    }
+    if (major, minor) == version::DOWNGRADE_TARGET {
+        Ok(())
+    } else {
+        Err(Error::DowngradeTarget)
+    }
 }

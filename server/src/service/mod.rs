@@ -7,6 +7,7 @@ mod key_set;
 pub mod kv;
 pub mod lock;
 pub mod member;
+pub mod range_stream;
 pub mod turn;
 pub mod validate;
 pub mod watch;

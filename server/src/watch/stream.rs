@@ -11,7 +11,7 @@ use latchd_proto::mvccpb;
 use super::hub::{From, Hub, Place};
 use super::mailbox::{Addressee, Letter, Mailbox};
 use crate::error::Result;
-use crate::mvcc::read::{ReplayBudget, Replayed};
+use crate::mvcc::history::{ReplayBudget, Replayed};
 use crate::mvcc::{Change, Event, KeyRange, Snapshot, Store};
 use crate::types::{Revision, WatchId};
 

@@ -171,14 +171,14 @@ fn after_help() -> String {
 CMD finds in its environment:
   LATCHD_LOCK_NAME   NAME
   LATCHD_LOCK_KEY    the key that holds the lock
-  LATCHD_LOCK_TOKEN  the fencing token: higher than that of every holder before
+  LATCHD_FENCING_TOKEN  the fencing token: higher than that of every holder before
   ETCD_LOCK_KEY, ETCD_LOCK_REV
                      as `etcdctl lock` sets them
 
 Examples:
   latchctl lock reports/nightly -- ./report.sh
   latchctl lock deploy --try -- make deploy || echo 'somebody else deploys'
-  latchctl lock db/migrate --timeout 5m --ttl 30 -- sh -c './migrate --token $LATCHD_LOCK_TOKEN'",
+  latchctl lock db/migrate --timeout 5m --ttl 30 -- sh -c './migrate --token $LATCHD_FENCING_TOKEN'",
         exit::TABLE
     )
 }

@@ -99,7 +99,7 @@ fn variables(guard: &Guard) -> [(&'static str, String); 5] {
     [
         ("LATCHD_LOCK_NAME", guard.name().to_owned()),
         ("LATCHD_LOCK_KEY", guard.key().to_owned()),
-        ("LATCHD_LOCK_TOKEN", guard.fencing_token().to_string()),
+        ("LATCHD_FENCING_TOKEN", guard.fencing_token().to_string()),
         ("ETCD_LOCK_KEY", guard.key().to_owned()),
         ("ETCD_LOCK_REV", guard.granted_at().to_string()),
     ]

@@ -141,8 +141,8 @@ impl Session {
     /// Once called, the revoke goes on even if the future is dropped.
     ///
     /// # Errors
-    /// [`Unreachable`](crate::Error::Unreachable) if no server answers within the request timeout:
-    /// the lease then ends with its TTL.
+    /// [`NoAnswer`](crate::Error::NoAnswer) if no server answers within the request timeout: the
+    /// lease then ends with its TTL.
     pub async fn close(self) -> Result<()> {
         self.shared.heart.abort();
         // First, so that nobody relies on a lock that somebody else may have already.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crate::apply::apply;
+use crate::command::{Command, Reply};
 use crate::error::{Error, Result};
 use crate::lessor::Lessor;
 use crate::mvcc::Store;
@@ -15,6 +16,7 @@ use crate::mvcc::state::State;
 use crate::mvcc::write::{Batch, LeaseEffect, Written};
 use crate::proposer::{Job, Proposer};
 use crate::watch::Hub;
+use tokio::sync::oneshot;
 
 /// The process's exit status when the writer fails (`EX_IOERR`).
 const EXIT_WRITER_FAILED: i32 = 74;
@@ -42,9 +44,29 @@ impl Applier {
         }
     }
 
-    /// Applies, commits, publishes and answers a batch. An error means that the store failed, and
-    /// that nothing of the batch may be told to anyone.
+    /// Does all jobs, in order. An error means that the store failed, and that nothing that was not
+    /// answered may be told to anyone.
     pub fn run(&mut self, jobs: Vec<Job>) -> Result<()> {
+        let mut batch = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            if job.command == Command::Defragment {
+                self.run_batch(std::mem::take(&mut batch))?;
+                let compacted = self.store.defragment();
+                // Whatever became of it, readers are waiting.
+                self.store.publish(&self.state)?;
+                let _ = job.reply.send(compacted.map(|()| Reply::Defragment));
+            } else {
+                batch.push(job);
+            }
+        }
+        self.run_batch(batch)
+    }
+
+    /// Applies, commits, publishes and answers a batch.
+    fn run_batch(&mut self, jobs: Vec<Job>) -> Result<()> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
         let mut answers = Vec::with_capacity(jobs.len());
         let written = self.write(jobs, |job, answer| answers.push((job, answer)))?;
         self.publish(written);
@@ -58,15 +80,13 @@ impl Applier {
     fn write(
         &mut self,
         jobs: Vec<Job>,
-        mut answered: impl FnMut(
-            tokio::sync::oneshot::Sender<Result<crate::command::Reply>>,
-            Result<crate::command::Reply>,
-        ),
+        mut answered: impl FnMut(oneshot::Sender<Result<Reply>>, Result<Reply>),
     ) -> Result<Written> {
         let txn = self.store.begin()?;
         let mut batch = Batch::new(&txn, &mut self.state, self.store.published())?;
         for job in jobs {
-            let answer = apply(&mut batch, job.command);
+            let lane = job.lane();
+            let answer = apply(&mut batch, job.command, lane);
             if let Err(Error::Storage(reason)) = answer {
                 return Err(Error::Storage(reason));
             }
@@ -75,6 +95,9 @@ impl Applier {
         let written = batch.finish();
         if written.dirty {
             txn.commit()?;
+            // Before a reader can see the keys gone, so that no keepalive answers for a lease that
+            // visibly holds nothing any more.
+            self.end_leases(&written);
             self.store.publish(&self.state)?;
         } else {
             txn.abort()?;
@@ -85,9 +108,19 @@ impl Applier {
     fn publish(&self, written: Written) {
         self.hub.publish(written.changes, self.state.revision);
         for effect in written.leases {
-            match effect {
-                LeaseEffect::Granted(id, ttl) => self.lessor.granted(id, ttl),
-                LeaseEffect::Revoked(id) => self.lessor.revoked(id),
+            // Unless the same batch revoked it again.
+            if let LeaseEffect::Granted(id, ttl) = effect
+                && self.state.leases.contains_key(&id)
+            {
+                self.lessor.granted(id, ttl);
+            }
+        }
+    }
+
+    fn end_leases(&self, written: &Written) {
+        for effect in &written.leases {
+            if let LeaseEffect::Revoked(id) = effect {
+                self.lessor.revoked(*id);
             }
         }
     }

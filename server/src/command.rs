@@ -13,6 +13,15 @@ use prost::Message;
 use crate::mvcc::state::LeaseKind;
 use crate::types::{LeaseId, Revision, Ttl};
 
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// A client: bounded by the queue, refused by alarms.
+    Client,
+    /// The server itself, undoing something: never refused.
+    CleanUp,
+}
+
 /// A change to the store, or a question that only the writer can answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -41,6 +50,8 @@ pub enum Command {
     LeaseKeys(LeaseId),
     /// Maintenance.Alarm.
     Alarm(AlarmRequest),
+    /// Maintenance.Defragment: between batches, not in one.
+    Defragment,
 }
 
 impl Command {
@@ -81,4 +92,6 @@ pub enum Reply {
     LeaseKeys(Vec<Bytes>),
     /// The alarms listed, raised or disarmed.
     Alarm(AlarmResponse),
+    /// The file is as small as it gets.
+    Defragment,
 }

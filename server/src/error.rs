@@ -119,6 +119,9 @@ pub enum Error {
     /// A part of etcd's surface that latchd does not serve yet.
     #[error("latchd: {0} is not implemented yet")]
     Unimplemented(&'static str),
+    /// The file could not be made smaller; nothing else has changed.
+    #[error("latchd: the data file could not be defragmented: {0}")]
+    Defragment(String),
     /// The store failed underneath a read; writes that fail stop the process instead.
     #[error("latchd: the store cannot be read: {0}")]
     Storage(String),
@@ -162,7 +165,7 @@ impl Error {
             Error::Unimplemented(_) | Error::RangeStreamOrder | Error::RangeStreamFilter => {
                 Code::Unimplemented
             }
-            Error::Storage(_) => Code::Internal,
+            Error::Storage(_) | Error::Defragment(_) => Code::Internal,
         }
     }
 

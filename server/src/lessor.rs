@@ -190,16 +190,14 @@ mod tests {
     }
 
     fn proposed(proposer: &Proposer) -> Vec<Command> {
-        // Something is always queued, so that taking never waits.
+        // Something is always queued, and last, so that taking never waits.
         let _marker = proposer.clean_up(Command::Trim).unwrap();
-        let mut jobs: Vec<Command> = proposer
-            .take()
-            .unwrap()
-            .into_iter()
-            .map(|j| j.command)
-            .collect();
-        jobs.pop();
-        jobs
+        let mut commands = Vec::new();
+        while commands.last() != Some(&Command::Trim) {
+            commands.extend(proposer.take().unwrap().into_iter().map(|job| job.command));
+        }
+        commands.pop();
+        commands
     }
 
     #[tokio::test(start_paused = true)]

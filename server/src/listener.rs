@@ -25,6 +25,10 @@ use crate::http::HttpRouter;
 
 /// How long a client may take to say which protocol it speaks, and to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// What an HTTP/2 client says first (RFC 9113, 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How often to look for the rest of a preface that came in pieces.
+const PEEK_PAUSE: Duration = Duration::from_millis(10);
 /// How often an idle HTTP/2 connection is asked whether it is still there, and how long it may
 /// take to answer. A host that vanished must not keep its place in a queue for hours.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -130,9 +134,9 @@ async fn serve_connection(
 ) {
     // Answers are small and somebody waits for each.
     let _ = stream.set_nodelay(true);
-    // Until the first byte hyper cannot tell the protocol, and would wait for ever.
+    // Until hyper can tell the protocol it would wait for ever.
     let spoke = tokio::select! {
-        spoke = clock::timeout(HEADER_TIMEOUT, stream.readable()) => matches!(spoke, Ok(Ok(()))),
+        spoke = clock::timeout(HEADER_TIMEOUT, protocol_is_clear(&stream)) => spoke.unwrap_or(false),
         () = lifecycle.stopping.cancelled() => false,
     };
     if !spoke {
@@ -153,5 +157,19 @@ async fn serve_connection(
     };
     if let Err(error) = outcome {
         debug!(%peer, %error, "a connection ended with an error");
+    }
+}
+
+/// Resolves once the first bytes are HTTP/2's preface or cannot become it; `false` if the client
+/// went away before.
+async fn protocol_is_clear(stream: &TcpStream) -> bool {
+    let mut head = [0; PREFACE.len()];
+    loop {
+        match stream.peek(&mut head).await {
+            Ok(0) | Err(_) => return false,
+            Ok(seen) if seen == head.len() || head[..seen] != PREFACE[..seen] => return true,
+            // Peeked bytes stay readable, so the next look would not wait for more of them.
+            Ok(_) => clock::sleep(PEEK_PAUSE).await,
+        }
     }
 }

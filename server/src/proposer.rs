@@ -13,8 +13,11 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use crate::applier::Applier;
-use crate::command::{Command, Reply};
+use crate::command::{Command, Lane, Reply};
 use crate::error::{Error, Result};
+
+/// How many commands share a commit at most. Their answers are all held until it is done.
+const BATCH: usize = 4096;
 
 /// How much may wait for the applier, clean-up aside.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +46,17 @@ pub struct Job {
     pub reply: oneshot::Sender<Result<Reply>>,
     /// What the job takes of the clients' bound: nothing for clean-up.
     bytes: Option<usize>,
+}
+
+impl Job {
+    /// Who asks.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        match self.bytes {
+            Some(_) => Lane::Client,
+            None => Lane::CleanUp,
+        }
+    }
 }
 
 /// The answer to come. The command is in the queue already, whether this is awaited or dropped.
@@ -110,7 +124,7 @@ impl Proposer {
         Ok(Pending(answer))
     }
 
-    /// Waits for jobs and takes all of them; `None` once closed and empty.
+    /// Waits for jobs and takes a batch of them; `None` once closed and empty.
     ///
     /// What is taken counts as waiting until the next call, since its memory is still in use.
     #[must_use]
@@ -191,7 +205,9 @@ impl Queue {
             self.ready.wait(&mut state);
         }
         state.idle = false;
-        let jobs = std::mem::take(&mut state.jobs);
+        let batch = state.jobs.len().min(BATCH);
+        let rest = state.jobs.split_off(batch);
+        let jobs = std::mem::replace(&mut state.jobs, rest);
         let clients = jobs.iter().filter_map(|job| job.bytes);
         state.taken = clients.fold((0, 0), |(n, sum), bytes| (n + 1, sum + bytes));
         Some(jobs)

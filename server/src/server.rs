@@ -22,6 +22,7 @@ use crate::lessor::Lessor;
 use crate::listener::{self, Lifecycle, Routes};
 use crate::mvcc::open::{DirectoryLock, OpenError, open};
 use crate::proposer::{Proposer, QueueLimits};
+use crate::service::contenders::Contenders;
 use crate::service::member::{About, ThisMember};
 use crate::service::watch::WatchOptions;
 use crate::watch::Hub;
@@ -63,6 +64,7 @@ pub enum StartError {
 pub struct Server {
     addresses: Vec<SocketAddr>,
     backend: Backend,
+    contenders: Contenders,
     lifecycle: Lifecycle,
     tasks: TaskTracker,
     lessor: tokio::task::JoinHandle<()>,
@@ -92,8 +94,10 @@ impl Server {
             .spawn(proposer.clone())
             .map_err(StartError::Thread)?;
         let embedded = Embedded::new(store, hub, lessor.clone(), proposer.clone(), config.limits);
+        let backend = Backend::Embedded(embedded);
         let mut server = Server {
-            backend: Backend::Embedded(embedded),
+            contenders: Contenders::new(backend.clone()),
+            backend,
             lifecycle: Lifecycle::default(),
             tasks: TaskTracker::new(),
             lessor: tokio::spawn(lessor.run(proposer.clone())),
@@ -133,6 +137,7 @@ impl Server {
             limits: config.limits,
             watch: watch_options(config.limits),
             member: member.clone(),
+            contenders: self.contenders.clone(),
             stopping: self.lifecycle.stopping.clone(),
         };
         Routes {
@@ -190,6 +195,8 @@ impl Server {
             cut.cancel();
             connections.wait().await;
         }
+        // What waiters leave behind must be queued before the queue is closed.
+        self.contenders.settled().await;
         self.lessor.abort();
         self.proposer.close();
         self.tasks.close();
@@ -197,7 +204,7 @@ impl Server {
         let applier = self.applier;
         // The applier exits the process rather than panic.
         let _ = tokio::task::spawn_blocking(move || applier.join()).await;
-        drop(self.backend);
+        drop((self.backend, self.contenders));
         drop(self.lock);
     }
 }
@@ -234,7 +241,11 @@ async fn bind_all(urls: &[Url]) -> Result<Vec<TcpListener>, StartError> {
 
 async fn bind(url: &Url) -> Result<TcpListener, StartError> {
     // The brackets of an IPv6 address belong to the URL.
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let host = match url.host_str().unwrap_or_default().trim_matches(['[', ']']) {
+        // Go listens on the IPv4 address of that name, which is what clients then dial.
+        "localhost" => "127.0.0.1",
+        host => host,
+    };
     let port = url.port_or_known_default().unwrap_or_default();
     TcpListener::bind((host, port)).await.map_err(|error| {
         let url = url.clone();

@@ -331,15 +331,69 @@ async fn a_file_at_its_quota_takes_no_more_until_it_is_disarmed() {
 }
 
 #[tokio::test]
+async fn defragmenting_shrinks_the_file_and_readers_wait_for_it() {
+    let f = Fixture::start().await;
+    let mut client = f.client().await;
+    for n in 0..40 {
+        client
+            .put(format!("k{n}"), vec![b'v'; 100 << 10], None)
+            .await
+            .unwrap();
+    }
+    let all = client
+        .delete("k", Some(DeleteOptions::new().with_prefix()))
+        .await
+        .unwrap();
+    let revision = all.header().unwrap().revision();
+    let physical = etcd_client::CompactionOptions::new().with_physical();
+    client.compact(revision, Some(physical)).await.unwrap();
+    let before = client.status().await.unwrap().db_size();
+    let mut stream = client.watch("late", None).await.unwrap();
+    let mut reader = f.client().await;
+    let reads = async {
+        for _ in 0..50 {
+            reader.get("k", None).await.unwrap();
+        }
+    };
+    let (defragmented, ()) = tokio::join!(client.defragment(), reads);
+    defragmented.unwrap();
+    let after = client.status().await.unwrap().db_size();
+    assert!(after < before / 2, "{before} bytes, then {after}");
+    client.put("late", "", None).await.unwrap();
+    assert_eq!(
+        next(&mut stream).await,
+        [(revision + 1, "late".to_owned(), false)]
+    );
+}
+
+#[tokio::test]
+async fn a_lease_ends_under_the_corrupt_alarm_too() {
+    let f = Fixture::start().await;
+    let mut client = f.client().await;
+    let lease = client.lease_grant(2, None).await.unwrap().id();
+    let leased = PutOptions::new().with_lease(lease);
+    client.put("k", "", Some(leased)).await.unwrap();
+    let mut stream = client.watch("k", None).await.unwrap();
+    client
+        .alarm(AlarmAction::Activate, AlarmType::Corrupt, None)
+        .await
+        .unwrap();
+    let (code, text) = status(client.put("k", "", None).await.unwrap_err());
+    assert_eq!(
+        (code, text.as_str()),
+        (Code::DataLoss, "etcdserver: corrupt cluster")
+    );
+    assert_eq!(next(&mut stream).await, [(3, "k".to_owned(), true)]);
+    assert_eq!(
+        client.lease_time_to_live(lease, None).await.unwrap().ttl(),
+        -1
+    );
+}
+
+#[tokio::test]
 async fn what_comes_later_says_so() {
     let f = Fixture::start().await;
     let mut client = f.client().await;
-    let (code, text) = status(client.defragment().await.unwrap_err());
-    assert_eq!(code, Code::Unimplemented);
-    assert_eq!(
-        text,
-        "latchd: Maintenance.Defragment is not implemented yet"
-    );
     let (code, text) = status(client.auth_enable().await.unwrap_err());
     assert_eq!(
         (code, text.contains("not implemented")),

@@ -15,15 +15,15 @@ const KEY_OVERHEAD: usize = 256;
 /// What storing a lease costs, as etcd's quota estimates it.
 const LEASE_OVERHEAD: usize = 64;
 
-/// Refuses what the raised alarms forbid: with NOSPACE whatever takes space, with CORRUPT every
+/// Refuses what the raised alarms forbid to clients: with NOSPACE whatever takes space, with CORRUPT every
 /// change but an alarm's.
 pub fn check(batch: &Batch<'_>, command: &Command) -> Result<()> {
     let state = batch.state();
-    if state.alarms.is_empty() || matches!(command, Command::Alarm(_)) {
+    if state.alarms.is_empty() || matches!(command, Command::Alarm(_) | Command::Defragment) {
         return Ok(());
     }
-    let internal = matches!(command, Command::LeaseKeys(_) | Command::Trim);
-    if state.has_alarm(AlarmType::Corrupt) && !internal {
+    let reads = matches!(command, Command::LeaseKeys(_));
+    if state.has_alarm(AlarmType::Corrupt) && !reads {
         return Err(Error::Corrupt);
     }
     if state.has_alarm(AlarmType::Nospace) && cost(command) > 0 {

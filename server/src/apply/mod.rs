@@ -11,7 +11,7 @@ pub mod txn;
 #[cfg(test)]
 mod tests;
 
-use crate::command::{Command, Reply};
+use crate::command::{Command, Lane, Reply};
 use crate::error::Result;
 use crate::mvcc::write::Batch;
 
@@ -19,8 +19,11 @@ use crate::mvcc::write::Batch;
 const TRIM_ROWS: usize = 10_000;
 
 /// Applies one command. What it wrote becomes one revision; an error means that it wrote nothing.
-pub fn apply(batch: &mut Batch<'_>, command: Command) -> Result<Reply> {
-    let answer = dispatch(batch, command);
+pub fn apply(batch: &mut Batch<'_>, command: Command, lane: Lane) -> Result<Reply> {
+    let answer = match lane {
+        Lane::Client => alarm::check(batch, &command).and_then(|()| dispatch(batch, command)),
+        Lane::CleanUp => dispatch(batch, command),
+    };
     assert!(
         answer.is_ok() || batch.revision() == batch.base_revision(),
         "a command failed after its first write: {answer:?}"
@@ -30,8 +33,9 @@ pub fn apply(batch: &mut Batch<'_>, command: Command) -> Result<Reply> {
 }
 
 fn dispatch(batch: &mut Batch<'_>, command: Command) -> Result<Reply> {
-    alarm::check(batch, &command)?;
     match command {
+        // The applier does it itself, when no transaction is open.
+        Command::Defragment => Ok(Reply::Defragment),
         Command::Alarm(request) => alarm::alarm(batch, &request).map(Reply::Alarm),
         Command::Put(request) => kv::put(batch, &request).map(Reply::Put),
         Command::DeleteRange(request) => kv::delete_range(batch, &request).map(Reply::DeleteRange),

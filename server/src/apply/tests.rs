@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use latchd_proto::etcdserverpb::{
     AlarmRequest, AlarmType, Compare, DeleteRangeRequest, PutRequest, RangeRequest, RangeResponse,
     RequestOp, TxnRequest, TxnResponse,
@@ -13,7 +14,7 @@ use latchd_proto::etcdserverpb::{
 };
 
 use super::apply;
-use crate::command::{Command, Reply};
+use crate::command::{Command, Lane, Reply};
 use crate::error::{Error, Result};
 use crate::mvcc::history::ReplayBudget;
 use crate::mvcc::open::{Opened, open};
@@ -58,7 +59,7 @@ impl Fixture {
         let mut batch = Batch::new(&txn, state, store.published()).unwrap();
         let replies = commands
             .into_iter()
-            .map(|command| apply(&mut batch, command))
+            .map(|command| apply(&mut batch, command, Lane::Client))
             .collect();
         self.last = batch.finish();
         if self.last.dirty {
@@ -84,7 +85,7 @@ impl Fixture {
     }
 
     fn range(&self, request: &RangeRequest) -> Result<RangeResponse> {
-        self.opened.store.range(request)
+        self.opened.store.range(request).now_or_never().unwrap()
     }
 
     fn keys_at(&self, revision: i64) -> Result<Vec<String>> {
@@ -260,7 +261,7 @@ fn trimming_leaves_the_live_keys_and_the_revision() {
     let f = f.reopen();
     assert_eq!(f.revision(), 3);
     assert_eq!(f.keys_at(0).unwrap(), ["a=2"]);
-    let snapshot = f.opened.store.snapshot();
+    let snapshot = f.opened.store.snapshot().now_or_never().unwrap();
     let mut rows = 0;
     snapshot
         .view()
@@ -521,7 +522,7 @@ fn a_replay_never_cuts_a_revision() {
     };
     f.txn(many("1")).unwrap();
     f.txn(many("2")).unwrap();
-    let snapshot = f.opened.store.snapshot();
+    let snapshot = f.opened.store.snapshot().now_or_never().unwrap();
     let all = KeyRange::from_wire(&"\0".into(), &"\0".into());
     let budget = ReplayBudget {
         rows: 1,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use latchd_proto::etcdserverpb::alarm_request::AlarmAction;
 use latchd_proto::etcdserverpb::{
-    AlarmRequest, AlarmResponse, AlarmType, CompactionRequest, CompactionResponse,
+    AlarmMember, AlarmRequest, AlarmResponse, AlarmType, CompactionRequest, CompactionResponse,
     DeleteRangeRequest, DeleteRangeResponse, HashKvResponse, HashResponse, LeaseGrantRequest,
     LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse,
     LeaseStatus, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, PutRequest, PutResponse,
@@ -122,15 +122,23 @@ impl Embedded {
         let cost = cost(&command) as u64;
         let quota = self.0.limits.quota.unwrap_or(u64::MAX);
         if cost > 0 && self.0.store.size().saturating_add(cost) >= quota {
-            let alarm = AlarmRequest {
-                action: AlarmAction::Activate as i32,
-                member_id: self.0.store.identity.member_id,
-                alarm: AlarmType::Nospace as i32,
-            };
-            self.0.proposer.clean_up(Command::Alarm(alarm))?.await?;
+            self.raise_no_space().await?;
             return Err(Error::NoSpace);
         }
         self.propose(command).await
+    }
+
+    async fn raise_no_space(&self) -> Result<()> {
+        let (kind, member_id) = (AlarmType::Nospace as i32, self.0.store.identity.member_id);
+        if self.0.store.alarms().contains(&(kind, member_id)) {
+            return Ok(());
+        }
+        let alarm = AlarmRequest {
+            action: AlarmAction::Activate as i32,
+            member_id,
+            alarm: kind,
+        };
+        self.propose(Command::Alarm(alarm)).await.map(drop)
     }
 
     fn check_size(&self, request: &impl Message) -> Result<()> {
@@ -140,8 +148,8 @@ impl Embedded {
         Ok(())
     }
 
-    pub(super) fn range(&self, request: &RangeRequest) -> Result<RangeResponse> {
-        let mut response = self.0.store.range(request)?;
+    pub(super) async fn range(&self, request: &RangeRequest) -> Result<RangeResponse> {
+        let mut response = self.0.store.range(request).await?;
         self.complete(&mut response.header);
         Ok(response)
     }
@@ -167,7 +175,7 @@ impl Embedded {
 
     pub(super) async fn txn(&self, request: TxnRequest) -> Result<TxnResponse> {
         if is_read_only(&request) {
-            let mut response = read(&self.0.store.snapshot(), &request)?;
+            let mut response = read(&*self.0.store.snapshot().await, &request)?;
             self.complete(&mut response.header);
             return Ok(response);
         }
@@ -296,8 +304,17 @@ impl Embedded {
         Ok(response)
     }
 
-    pub(super) fn range_piece(&self, request: &RangeRequest) -> Result<RangeResponse> {
-        let mut response = self.0.store.range_piece(request)?;
+    pub(super) fn alarms(&self) -> Vec<AlarmMember> {
+        let raised = self.0.store.alarms();
+        let told = raised.iter().map(|(alarm, member_id)| AlarmMember {
+            member_id: *member_id,
+            alarm: *alarm,
+        });
+        told.collect()
+    }
+
+    pub(super) async fn range_piece(&self, request: &RangeRequest) -> Result<RangeResponse> {
+        let mut response = self.0.store.range_piece(request).await?;
         self.complete(&mut response.header);
         Ok(response)
     }
@@ -307,7 +324,7 @@ impl Embedded {
         &self,
         hash: impl FnOnce(&Snapshot) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let snapshot = self.0.store.snapshot();
+        let snapshot = self.0.store.snapshot().await;
         let hashed = tokio::task::spawn_blocking(move || hash(&snapshot)).await;
         hashed.unwrap_or(Err(Error::Stopped))
     }
@@ -333,6 +350,10 @@ impl Embedded {
             compact_revision: compacted.0,
             hash_revision: at.0,
         })
+    }
+
+    pub(super) async fn defragment(&self) -> Result<()> {
+        expect!(self.propose(Command::Defragment).await?, Reply::Defragment => Ok(()))
     }
 
     pub(super) fn size(&self) -> u64 {

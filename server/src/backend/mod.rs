@@ -8,11 +8,11 @@ mod embedded;
 pub use embedded::{Embedded, Limits, trim};
 
 use latchd_proto::etcdserverpb::{
-    AlarmRequest, AlarmResponse, CompactionRequest, CompactionResponse, DeleteRangeRequest,
-    DeleteRangeResponse, HashKvResponse, HashResponse, LeaseGrantRequest, LeaseGrantResponse,
-    LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveRequest,
-    LeaseTimeToLiveResponse, PutRequest, PutResponse, RangeRequest, RangeResponse, ResponseHeader,
-    TxnRequest, TxnResponse,
+    AlarmMember, AlarmRequest, AlarmResponse, CompactionRequest, CompactionResponse,
+    DeleteRangeRequest, DeleteRangeResponse, HashKvResponse, HashResponse, LeaseGrantRequest,
+    LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse,
+    LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, PutRequest, PutResponse, RangeRequest,
+    RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
 };
 
 use crate::error::Result;
@@ -38,7 +38,7 @@ impl Backend {
     /// KV.Range, linearizable.
     pub async fn range(&self, request: &RangeRequest) -> Result<RangeResponse> {
         match self {
-            Backend::Embedded(embedded) => embedded.range(request),
+            Backend::Embedded(embedded) => embedded.range(request).await,
         }
     }
 
@@ -123,10 +123,18 @@ impl Backend {
         }
     }
 
+    /// The alarms that are raised; never waits.
+    #[must_use]
+    pub fn alarms(&self) -> Vec<AlarmMember> {
+        match self {
+            Backend::Embedded(embedded) => embedded.alarms(),
+        }
+    }
+
     /// A piece of a longer read, without the count of what is behind its limit.
     pub async fn range_piece(&self, request: &RangeRequest) -> Result<RangeResponse> {
         match self {
-            Backend::Embedded(embedded) => embedded.range_piece(request),
+            Backend::Embedded(embedded) => embedded.range_piece(request).await,
         }
     }
 
@@ -148,6 +156,13 @@ impl Backend {
     pub async fn alarm(&self, request: AlarmRequest) -> Result<AlarmResponse> {
         match self {
             Backend::Embedded(embedded) => embedded.alarm(request).await,
+        }
+    }
+
+    /// Maintenance.Defragment.
+    pub async fn defragment(&self) -> Result<()> {
+        match self {
+            Backend::Embedded(embedded) => embedded.defragment().await,
         }
     }
 

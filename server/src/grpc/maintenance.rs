@@ -20,7 +20,7 @@ impl maintenance_server::Maintenance for MaintenanceRpc {
     type SnapshotStream = futures::stream::Empty<Result<SnapshotResponse, Status>>;
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
-        Ok(Response::new(self.0.status().await?))
+        Ok(Response::new(self.0.status()))
     }
 
     async fn alarm(&self, req: Request<AlarmRequest>) -> Result<Response<AlarmResponse>, Status> {
@@ -31,7 +31,9 @@ impl maintenance_server::Maintenance for MaintenanceRpc {
         &self,
         _: Request<DefragmentRequest>,
     ) -> Result<Response<DefragmentResponse>, Status> {
-        unimplemented("Maintenance.Defragment")
+        self.0.backend().defragment().await?;
+        // Without a header, as in etcd.
+        Ok(Response::new(DefragmentResponse::default()))
     }
 
     async fn hash(&self, _: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {

@@ -52,6 +52,8 @@ pub struct Services {
     pub watch: WatchOptions,
     /// Who this is.
     pub member: ThisMember,
+    /// Who waits for locks and elections.
+    pub contenders: Contenders,
     /// Cancelled when the server begins to drain.
     pub stopping: CancellationToken,
 }
@@ -81,10 +83,10 @@ impl GrpcRouter {
             limits,
             watch: options,
             member,
+            contenders,
             stopping,
         } = services;
         let most = limits.request_bytes + OVERHEAD;
-        let contenders = Contenders::new(backend.clone());
         let locks = Locks::new(backend.clone(), contenders.clone());
         let elections = Elections::new(backend.clone(), contenders);
         let lease = LeaseRpc {

@@ -291,18 +291,19 @@ fn youngest_first<'a>(
     wanted: usize,
     whole: impl Fn(&[u8]) -> Bytes,
 ) -> Vec<Bytes> {
-    let mut keys = Vec::new();
-    let mut group: Option<(Revision, usize)> = None;
+    let (mut keys, mut start, mut group) = (Vec::new(), 0, None);
     for (created, name) in entries {
-        match group {
-            Some((revision, start)) if revision == created => keys.insert(start, whole(name)),
-            _ if keys.len() >= wanted => break,
-            _ => {
-                group = Some((created, keys.len()));
-                keys.push(whole(name));
+        if group != Some(created) {
+            // The group before came backwards, as all entries do.
+            keys[start..].reverse();
+            if keys.len() >= wanted {
+                return keys;
             }
+            (start, group) = (keys.len(), Some(created));
         }
+        keys.push(whole(name));
     }
+    keys[start..].reverse();
     keys
 }
 

@@ -53,9 +53,8 @@ impl Event {
         self.put.is_none()
     }
 
-    /// What this event costs a queue that holds it, in bytes (an estimate).
-    #[must_use]
-    pub fn weight(&self) -> usize {
+    /// What this event costs a queue that holds it, in bytes.
+    fn weight(&self) -> usize {
         let value = |record: &Option<Record>| record.as_ref().map_or(0, |r| r.value.len());
         96 + self.key.len() + value(&self.put) + value(&self.previous)
     }
@@ -94,4 +93,18 @@ pub struct Change {
     pub revision: Revision,
     /// Its events; never empty.
     pub events: Vec<Event>,
+    /// What it costs a queue that holds it, in bytes (an estimate).
+    pub weight: usize,
+}
+
+impl Change {
+    /// The change that `events` are.
+    #[must_use]
+    pub fn new(revision: Revision, events: Vec<Event>) -> Change {
+        Change {
+            revision,
+            weight: events.iter().map(Event::weight).sum(),
+            events,
+        }
+    }
 }

@@ -78,7 +78,7 @@ where
         start: Revision,
         budget: ReplayBudget,
     ) -> Result<Replayed> {
-        let mut changes: Vec<Change> = Vec::new();
+        let mut changes = Vec::new();
         let (mut rows, mut bytes, mut last) = (0, 0, start);
         let mut cut = None;
         self.each_event(start, |revision, row| {
@@ -94,19 +94,20 @@ where
             }
             Ok(true)
         })?;
+        let changes = changes.into_iter();
         Ok(Replayed {
-            changes,
+            changes: changes
+                .map(|(at, events)| Change::new(at, events))
+                .collect(),
             last: cut.unwrap_or(self.revision),
         })
     }
 }
 
-fn push_event(changes: &mut Vec<Change>, revision: Revision, event: Event) {
+/// Adds an event to the change of its revision.
+fn push_event(changes: &mut Vec<(Revision, Vec<Event>)>, revision: Revision, event: Event) {
     match changes.last_mut() {
-        Some(change) if change.revision == revision => change.events.push(event),
-        _ => changes.push(Change {
-            revision,
-            events: vec![event],
-        }),
+        Some((same, events)) if *same == revision => events.push(event),
+        _ => changes.push((revision, vec![event])),
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::thread;
 
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable};
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError};
 use thiserror::Error as ThisError;
 
 use super::by_create::CreateIndex;
@@ -182,11 +182,15 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 fn open_file(path: &Path, existing: bool) -> std::result::Result<(Store, State), OpenError> {
-    let file = File::options()
+    let mut options = File::options();
+    options
         .read(true)
         .write(true)
         .create(!existing)
-        .truncate(!existing)
+        .truncate(!existing);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options
         .open(path)
         .map_err(|error| OpenError::Io(path.into(), error))?;
     let damaged = |reason: String| OpenError::Damaged(path.into(), reason);
@@ -219,15 +223,29 @@ fn open_file(path: &Path, existing: bool) -> std::result::Result<(Store, State),
         .map_err(|error| OpenError::Io(path.into(), error))?;
     let started =
         begin_term(&db, existing).and_then(|id| Store::new(db, &state, index, id, length));
-    let store = started.map_err(|error| damaged(error.to_string()))?;
+    // What was read was sound, so it is the writing that failed: a full disk, say.
+    let failed = |error: Error| OpenError::Io(path.into(), io::Error::other(error.to_string()));
+    let store = started.map_err(failed)?;
     Ok((store, state))
 }
 
 fn explain(path: &Path, error: &DatabaseError) -> OpenError {
     match error {
         DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(path.into()),
+        DatabaseError::Storage(StorageError::Io(error)) if !is_damage(error.kind()) => {
+            let error = io::Error::new(error.kind(), error.to_string());
+            OpenError::Io(path.into(), error)
+        }
         other => OpenError::Damaged(path.into(), other.to_string()),
     }
+}
+
+/// Whether an I/O error tells of the file's content rather than of the machine.
+fn is_damage(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    )
 }
 
 fn format_of(db: &Database) -> Result<u64> {
@@ -258,6 +276,9 @@ fn load(db: &Database) -> Result<(State, CreateIndex)> {
             return Err(Error::Storage(
                 "a key has a lease that does not exist".into(),
             ));
+        }
+        if record.modified > state.revision {
+            return Err(Error::Storage("a key is newer than its history".into()));
         }
         state.move_key(key.value(), LeaseId::NONE, record.lease);
         index.changed(key.value(), None, Some(&record));
@@ -321,10 +342,16 @@ fn begin_term(db: &Database, existing: bool) -> Result<Identity> {
 fn put_in_place(dir: &Path, from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
     File::open(dir)?.sync_all()?;
-    match dir.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all(),
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => Ok(()),
+    let parent = match dir.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return Ok(()),
+    };
+    match File::open(parent) {
+        Ok(parent) => parent.sync_all(),
+        // Not ours to read, so the directory was made by somebody else, before.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

@@ -94,10 +94,26 @@ where
         match revision.filter(|revision| *revision < self.revision) {
             None => self.each_live(range, |key, row| visit(key, RecordRef::Row(row))),
             Some(revision) => {
+                if let Some((key, record)) = self.unchanged_since(range, revision)? {
+                    return visit(key, RecordRef::Undone(&record)).map(drop);
+                }
                 let undone = self.undone(range, revision)?;
                 self.each_merged(range, &undone, visit)
             }
         }
+    }
+
+    /// The record of a single key that has not changed after `revision`: no history is needed.
+    fn unchanged_since<'r>(
+        &self,
+        range: &'r KeyRange,
+        revision: Revision,
+    ) -> Result<Option<(&'r Bytes, Record)>> {
+        let Some(key) = range.as_single() else {
+            return Ok(None);
+        };
+        let record = self.get(key)?.filter(|record| record.modified <= revision);
+        Ok(record.map(|record| (key, record)))
     }
 
     fn each_live(

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use redb::backends::FileBackend;
@@ -35,6 +35,8 @@ struct Shared {
     length: Arc<AtomicU64>,
     /// `None` once promoted.
     staged: RwLock<Option<Staged>>,
+    /// Set for good once promoted, so that nobody takes the lock any more.
+    promoted: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -67,6 +69,7 @@ impl StagedFile {
             file,
             length: Arc::new(AtomicU64::new(len)),
             staged: RwLock::new(Some(staged)),
+            promoted: AtomicBool::new(false),
         });
         Ok((StagedFile(shared.clone()), Promote(shared)))
     }
@@ -92,11 +95,16 @@ impl Promote {
                 Operation::Sync => self.0.file.sync_data()?,
             }
         }
+        self.0.promoted.store(true, Ordering::Release);
         Ok(())
     }
 }
 
 impl Shared {
+    fn is_promoted(&self) -> bool {
+        self.promoted.load(Ordering::Acquire)
+    }
+
     /// A block of the file itself, zero past its end.
     fn file_block(&self, index: u64) -> io::Result<Box<[u8; BLOCK_LEN]>> {
         let mut block = Box::new([0; BLOCK_LEN]);
@@ -164,26 +172,30 @@ impl StorageBackend for StagedFile {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        match &*self.0.staged.read() {
-            Some(staged) => self.0.read_staged(staged, offset, out),
-            None => self.0.file.read(offset, out),
+        if !self.0.is_promoted()
+            && let Some(staged) = &*self.0.staged.read()
+        {
+            return self.0.read_staged(staged, offset, out);
         }
+        self.0.file.read(offset, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.0.length.store(len, Ordering::Relaxed);
-        match &mut *self.0.staged.write() {
-            Some(staged) => {
-                staged.len = len;
-                staged.log.push(Operation::SetLen(len));
-                Ok(())
-            }
-            None => self.0.file.set_len(len),
+        if !self.0.is_promoted()
+            && let Some(staged) = &mut *self.0.staged.write()
+        {
+            staged.len = len;
+            staged.log.push(Operation::SetLen(len));
+            return Ok(());
         }
+        self.0.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        if let Some(staged) = &mut *self.0.staged.write() {
+        if !self.0.is_promoted()
+            && let Some(staged) = &mut *self.0.staged.write()
+        {
             staged.log.push(Operation::Sync);
             return Ok(());
         }
@@ -191,7 +203,9 @@ impl StorageBackend for StagedFile {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        if let Some(staged) = &mut *self.0.staged.write() {
+        if !self.0.is_promoted()
+            && let Some(staged) = &mut *self.0.staged.write()
+        {
             return self.0.write_staged(staged, offset, data);
         }
         self.0.file.write(offset, data)

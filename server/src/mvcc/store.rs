@@ -4,20 +4,27 @@
 //! so a read costs no transaction of its own. The snapshot and the create-revision index change
 //! together, under one lock.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Condvar, Mutex, RwLock};
 use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
+
+use tokio::sync::Notify;
 
 use super::by_create::{CreateIndex, Seen};
 use super::range::{Counting, create_query};
 use super::read::View;
 use super::schema::{HISTORY, HistorySnapshot, KEYS, KeysSnapshot};
 use super::state::State;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::types::Revision;
 use latchd_proto::etcdserverpb::{RangeRequest, RangeResponse};
+
+/// How often defragmentation looks whether the last readers are done.
+const READER_PAUSE: Duration = Duration::from_millis(1);
 
 /// The numbers that every response header carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,15 +62,22 @@ impl Snapshot {
 
 /// What a commit replaces at once.
 pub struct Published {
-    snapshot: Arc<Snapshot>,
+    /// `None` while the file is being defragmented, which no read may be open for.
+    snapshot: Option<Arc<Snapshot>>,
     /// Entries of the batch under way are in it too, marked as such.
     pub(super) index: CreateIndex,
+    alarms: Arc<BTreeSet<(i32, u64)>>,
 }
 
 /// The store: one redb database and what is published of it.
 pub struct Store {
-    db: Database,
+    /// Locked for writing by defragmentation alone.
+    db: RwLock<Database>,
     published: RwLock<Published>,
+    /// The published revision, for headers: they must not wait.
+    revision: AtomicI64,
+    /// A snapshot is there again.
+    republished: Notify,
     /// The data file's length in bytes.
     length: Arc<AtomicU64>,
     /// Whether commits wait for the disk.
@@ -82,26 +96,51 @@ impl Store {
         length: Arc<AtomicU64>,
     ) -> Result<Store> {
         index.publish();
-        let snapshot = Arc::new(open_snapshot(&db, state)?);
+        let snapshot = Some(Arc::new(open_snapshot(&db, state)?));
         Ok(Store {
-            db,
+            db: RwLock::new(db),
+            revision: AtomicI64::new(state.revision.0),
+            republished: Notify::new(),
             length,
-            published: RwLock::new(Published { snapshot, index }),
+            published: RwLock::new(Published {
+                snapshot,
+                index,
+                alarms: Arc::new(state.alarms.clone()),
+            }),
             durability: Durability::Immediate,
             identity,
         })
     }
 
-    /// The last committed state.
+    /// The last committed state. Waits while the file is being defragmented; cancel-safe.
+    pub async fn snapshot(&self) -> Arc<Snapshot> {
+        self.consult(|_| ()).await.0
+    }
+
+    /// The last committed state, and what its index says.
+    async fn consult<T>(&self, ask: impl Fn(&CreateIndex) -> T) -> (Arc<Snapshot>, T) {
+        loop {
+            let republished = self.republished.notified();
+            {
+                let published = self.published.read();
+                if let Some(snapshot) = &published.snapshot {
+                    return (snapshot.clone(), ask(&published.index));
+                }
+            }
+            republished.await;
+        }
+    }
+
+    /// The alarms that are raised: etcd's `AlarmType`, and whose.
     #[must_use]
-    pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.published.read().snapshot.clone()
+    pub fn alarms(&self) -> Arc<BTreeSet<(i32, u64)>> {
+        self.published.read().alarms.clone()
     }
 
     /// The last committed revision.
     #[must_use]
     pub fn revision(&self) -> Revision {
-        self.published.read().snapshot.revision
+        Revision(self.revision.load(Ordering::Acquire))
     }
 
     /// The data file's length in bytes.
@@ -111,25 +150,26 @@ impl Store {
     }
 
     /// Answers a Range from the last committed state.
-    pub fn range(&self, req: &RangeRequest) -> Result<RangeResponse> {
-        let (snapshot, hits) = {
-            let published = self.published.read();
-            let hits =
-                create_query(req).and_then(|query| published.index.query(query, Seen::Published));
-            (published.snapshot.clone(), hits)
+    pub async fn range(&self, req: &RangeRequest) -> Result<RangeResponse> {
+        let ask = |index: &CreateIndex| {
+            create_query(req).and_then(|query| index.query(query, Seen::Published))
         };
+        let (snapshot, hits) = self.consult(ask).await;
         snapshot.view().range(req, hits, Counting::Total)
     }
 
     /// Answers a piece of a longer read: it counts no more than it must to say whether there is
     /// more.
-    pub fn range_piece(&self, req: &RangeRequest) -> Result<RangeResponse> {
-        self.snapshot().view().range(req, None, Counting::None)
+    pub async fn range_piece(&self, req: &RangeRequest) -> Result<RangeResponse> {
+        self.snapshot()
+            .await
+            .view()
+            .range(req, None, Counting::None)
     }
 
     /// Begins the one write transaction; only the applier does.
     pub(crate) fn begin(&self) -> Result<WriteTransaction> {
-        let mut txn = self.db.begin_write()?;
+        let mut txn = self.db.read().begin_write()?;
         // It fails only where a savepoint was changed in the same transaction; there are none.
         let _ = txn.set_durability(self.durability);
         Ok(txn)
@@ -142,11 +182,39 @@ impl Store {
 
     /// Shows readers the state that was just committed.
     pub(crate) fn publish(&self, state: &State) -> Result<()> {
-        let snapshot = Arc::new(open_snapshot(&self.db, state)?);
+        let snapshot = Arc::new(open_snapshot(&self.db.read(), state)?);
         let mut published = self.published.write();
-        published.snapshot = snapshot;
+        published.snapshot = Some(snapshot);
         published.index.publish();
+        if *published.alarms != state.alarms {
+            published.alarms = Arc::new(state.alarms.clone());
+        }
+        self.revision.store(state.revision.0, Ordering::Release);
+        drop(published);
+        self.republished.notify_waiters();
         Ok(())
+    }
+
+    /// Makes the file as small as it gets. Reads that have begun are waited for, and those that
+    /// come wait until the next [`Store::publish`], as in etcd. Only the applier calls it, so there
+    /// is no write. An error leaves the store as it was.
+    pub(crate) fn defragment(&self) -> Result<()> {
+        let last = self.published.write().snapshot.take();
+        if let Some(last) = last {
+            wait_until_unshared(&last);
+        }
+        let compacted = self.db.write().compact();
+        compacted
+            .map(drop)
+            .map_err(|error| Error::Defragment(error.to_string()))
+    }
+}
+
+/// Waits for the readers of a snapshot that no new reader can get at.
+fn wait_until_unshared(snapshot: &Arc<Snapshot>) {
+    let (never, pause) = (Mutex::new(()), Condvar::new());
+    while Arc::strong_count(snapshot) > 1 {
+        pause.wait_for(&mut never.lock(), READER_PAUSE);
     }
 }
 

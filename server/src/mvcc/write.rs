@@ -118,6 +118,9 @@ impl<'t> Batch<'t> {
     pub fn put(&mut self, key: &Bytes, value: Bytes, lease: LeaseId) -> Result<Option<Record>> {
         let revision = self.state.revision.next();
         let previous = self.view().get(key)?;
+        // Copies: what came with the request shares its buffer, and would keep all of it alive in
+        // the queue of a slow watcher.
+        let (key, value) = (&Bytes::copy_from_slice(key), Bytes::copy_from_slice(&value));
         let record = Record {
             created: previous.as_ref().map_or(revision, |p| p.created),
             modified: revision,
@@ -153,13 +156,13 @@ impl<'t> Batch<'t> {
         Ok(found)
     }
 
-    fn delete_key(&mut self, key: &Bytes) -> Result<Option<Record>> {
-        let removed = match self.keys.remove(key.as_ref())? {
+    fn delete_key(&mut self, key: &[u8]) -> Result<Option<Record>> {
+        let removed = match self.keys.remove(key)? {
             Some(row) => decode_record(row.value())?,
             None => return Ok(None),
         };
         self.record(Event {
-            key: key.clone(),
+            key: Bytes::copy_from_slice(key),
             put: None,
             previous: Some(removed.clone()),
         })?;
@@ -278,10 +281,9 @@ impl<'t> Batch<'t> {
         }
         self.state.revision = self.state.revision.next();
         self.written.dirty = true;
-        self.written.changes.push(Arc::new(Change {
-            revision: self.state.revision,
-            events: std::mem::take(&mut self.events),
-        }));
+        let events = std::mem::take(&mut self.events);
+        let change = Change::new(self.state.revision, events);
+        self.written.changes.push(Arc::new(change));
     }
 
     /// Ends the batch.

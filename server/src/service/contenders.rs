@@ -21,6 +21,7 @@ use latchd_proto::etcdserverpb::{
 };
 use latchd_proto::mvccpb::KeyValue;
 use parking_lot::Mutex;
+use tokio_util::task::TaskTracker;
 
 use super::turn::{contender_key, oldest, wait_for_turn};
 use crate::backend::Backend;
@@ -36,6 +37,8 @@ const OWN_LEASE_TTL: i64 = 60;
 pub struct Contenders {
     backend: Backend,
     calls: Arc<Mutex<HashMap<Bytes, Calls>>>,
+    /// Calls that were given up while their first Txn was on its way.
+    leaving: TaskTracker,
 }
 
 /// What a call contends for.
@@ -72,6 +75,14 @@ struct Calls {
     granted: Option<Revision>,
 }
 
+impl Calls {
+    /// A call waits with the key of that create revision. Answers may be noted out of order, and
+    /// only the newest key can still be there.
+    fn wait_with(&mut self, created: Revision) {
+        self.waiting = self.waiting.max(Some(created));
+    }
+}
+
 /// What a call's first Txn found.
 struct Joined {
     header: ResponseHeader,
@@ -89,7 +100,14 @@ impl Contenders {
         Contenders {
             backend,
             calls: Arc::default(),
+            leaving: TaskTracker::new(),
         }
+    }
+
+    /// Waits until no call that was given up has anything left to undo. Nobody may come any more.
+    pub async fn settled(&self) {
+        self.leaving.close();
+        self.leaving.wait().await;
     }
 
     /// Waits until the contest is won. Dropping the future gives up: no key is left.
@@ -146,7 +164,7 @@ impl Contenders {
             .waiting
             .filter(|waiting| entry.granted != Some(*waiting));
         calls.remove(key);
-        drop(calls);
+        // Queued before anyone can join on the key again: a later call must find it gone.
         if let Some(created) = abandoned {
             self.backend.clean_up(delete_if_created_at(key, created));
         }
@@ -212,7 +230,7 @@ impl<'a> Call<'a> {
         let joined = self.join(contest).await?;
         let created = joined.created;
         if !joined.is_first {
-            self.note(|calls| calls.waiting = Some(created));
+            self.note(|calls| calls.wait_with(created));
         }
         if let (Some(value), Some(present)) = (&contest.value, &joined.present)
             && present.value != *value
@@ -225,7 +243,7 @@ impl<'a> Call<'a> {
             wait_for_turn(&self.contenders.backend, &contest.prefix, created).await?;
             self.last_look(created).await?
         };
-        self.note(|calls| calls.granted = Some(created));
+        self.note(|calls| calls.granted = calls.granted.max(Some(created)));
         Ok(Won {
             key: self.key.clone(),
             created,
@@ -293,12 +311,12 @@ impl Drop for Call<'_> {
             if let Ok(joined) = joining.await
                 && joined.present.is_none()
             {
-                contenders.note(&key, |calls| calls.waiting = Some(joined.created));
+                contenders.note(&key, |calls| calls.wait_with(joined.created));
             }
             contenders.leave(&key);
         };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(finish);
+            self.contenders.leaving.spawn_on(finish, &runtime);
         }
     }
 }

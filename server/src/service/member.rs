@@ -151,18 +151,20 @@ impl ThisMember {
     }
 
     /// The alarms that are raised.
-    pub async fn alarms(&self) -> Result<Vec<AlarmMember>> {
-        Ok(self.alarm(AlarmRequest::default()).await?.alarms)
+    #[must_use]
+    pub fn alarms(&self) -> Vec<AlarmMember> {
+        self.backend.alarms()
     }
 
     /// Maintenance.Status. There is no raft: the member leads itself, and its index is its
     /// revision. Both sizes are the data file's.
-    pub async fn status(&self) -> Result<StatusResponse> {
-        let alarms = self.alarms().await?;
+    #[must_use]
+    pub fn status(&self) -> StatusResponse {
+        let alarms = self.alarms();
         let header = self.header();
         let size = i64::try_from(self.backend.size()).unwrap_or(i64::MAX);
         let index = u64::try_from(header.revision).unwrap_or(0);
-        Ok(StatusResponse {
+        StatusResponse {
             header: Some(header),
             version: version::ETCD.to_owned(),
             db_size: size,
@@ -176,7 +178,7 @@ impl ThisMember {
             storage_version: version::STORAGE.to_owned(),
             downgrade_info: Some(DowngradeInfo::default()),
             ..Default::default()
-        })
+        }
     }
 }
 

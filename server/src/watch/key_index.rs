@@ -9,6 +9,9 @@ use bytes::Bytes;
 
 use crate::mvcc::KeyRange;
 
+/// Longer prefixes are scanned like other ranges: hashing them for every key would cost more.
+const LONGEST_PREFIX: usize = 512;
+
 /// Watchers by what they watch. `T` is what is kept of a watcher; IDs rise with every insert.
 #[derive(Debug)]
 pub struct KeyIndex<T> {
@@ -35,7 +38,7 @@ impl<T> KeyIndex<T> {
     pub fn insert(&mut self, id: u64, range: &KeyRange, watcher: T) {
         if let Some(key) = range.as_single() {
             push(&mut self.keys, key, id, watcher);
-        } else if let Some(prefix) = range.as_prefix() {
+        } else if let Some(prefix) = indexed_prefix(range) {
             if push(&mut self.prefixes, prefix, id, watcher) {
                 *self.lengths.entry(prefix.len()).or_default() += 1;
             }
@@ -49,7 +52,7 @@ impl<T> KeyIndex<T> {
         if let Some(key) = range.as_single() {
             return pull(&mut self.keys, key, id).map(|(watcher, _)| watcher);
         }
-        let Some(prefix) = range.as_prefix() else {
+        let Some(prefix) = indexed_prefix(range) else {
             return self.ranges.remove(&id).map(|(_, watcher)| watcher);
         };
         let (watcher, was_last) = pull(&mut self.prefixes, prefix, id)?;
@@ -83,6 +86,12 @@ impl<T> KeyIndex<T> {
             }
         }
     }
+}
+
+fn indexed_prefix(range: &KeyRange) -> Option<&Bytes> {
+    range
+        .as_prefix()
+        .filter(|prefix| prefix.len() <= LONGEST_PREFIX)
 }
 
 /// Returns whether `key` is new.

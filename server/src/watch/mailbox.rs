@@ -33,15 +33,9 @@ pub struct Letter {
 }
 
 impl Letter {
+    /// The whole change, for it is what stays in memory.
     fn weight(&self) -> usize {
-        let events = &self.change.events;
-        match &self.picked {
-            None => events.iter().map(|event| event.weight()).sum(),
-            Some(picked) => picked
-                .iter()
-                .map(|index| events[*index as usize].weight())
-                .sum(),
-        }
+        self.change.weight
     }
 }
 
@@ -87,11 +81,15 @@ impl Mailbox {
         Some(letter)
     }
 
-    /// Watches that have become lagging since the last call. Everything delivered to them before
-    /// is in letters already taken, if [`Mailbox::take`] has just said `None`.
+    /// Watches that have become lagging since the last call; none as long as there are letters,
+    /// which come before what was missed.
     #[must_use]
     pub fn take_lagging(&self) -> Vec<(Addressee, Revision)> {
-        std::mem::take(&mut self.state.lock().lagging)
+        let mut state = self.state.lock();
+        if !state.letters.is_empty() {
+            return Vec::new();
+        }
+        std::mem::take(&mut state.lagging)
     }
 
     /// Whether there is nothing to take.

@@ -91,6 +91,8 @@ pub struct Watches {
     behind: VecDeque<WatchId>,
     /// Progress notifications that were asked for and not yet sent.
     progress_asked: usize,
+    /// The last revision that any watch was told of. A replay may be a moment ahead of the hub.
+    told: Revision,
 }
 
 struct Watch {
@@ -118,6 +120,7 @@ impl Watches {
             created: 0,
             behind: VecDeque::new(),
             progress_asked: 0,
+            told: Revision::default(),
         }
     }
 
@@ -187,7 +190,7 @@ impl Watches {
     #[must_use]
     pub fn progress_of(&self, id: WatchId) -> Option<Delivery> {
         let watch = self.watches.get(&id)?;
-        let revision = self.hub.progress_of(&self.mailbox)?;
+        let revision = self.hub.progress_of(&self.mailbox)?.max(self.told);
         let started = watch.spec.start.is_none_or(|start| start <= revision);
         let active = matches!(watch.mode, Mode::Active(_));
         (active && started).then_some(Delivery::WatchProgress(id, revision))
@@ -196,7 +199,7 @@ impl Watches {
     /// Waits for the next thing to tell the client. Cancel-safe: what is not returned stays.
     pub async fn next(&mut self) -> Result<Delivery> {
         loop {
-            if let Some(delivery) = self.poll()? {
+            if let Some(delivery) = self.step().await? {
                 return Ok(delivery);
             }
             if self.behind.is_empty() {
@@ -209,7 +212,7 @@ impl Watches {
     }
 
     /// The next thing to tell, or one step towards it.
-    fn poll(&mut self) -> Result<Option<Delivery>> {
+    async fn step(&mut self) -> Result<Option<Delivery>> {
         while let Some(letter) = self.mailbox.take() {
             if let Some(delivery) = self.open(&letter) {
                 return Ok(Some(delivery));
@@ -222,17 +225,22 @@ impl Watches {
                 self.behind.push_back(to.watch);
             }
         }
-        if let Some(id) = self.behind.pop_front() {
-            return self.replay(id);
+        if self.behind.is_empty() {
+            return Ok(self.due_progress());
         }
-        Ok(self.due_progress())
+        // Before anything is taken from the line, because this may be cancelled here.
+        let snapshot = self.store.snapshot().await;
+        match self.behind.pop_front() {
+            Some(id) => self.replay(id, &snapshot),
+            None => Ok(None),
+        }
     }
 
     fn due_progress(&mut self) -> Option<Delivery> {
         if self.progress_asked == 0 || self.watches.is_empty() {
             return None;
         }
-        let revision = self.hub.progress_of(&self.mailbox)?;
+        let revision = self.hub.progress_of(&self.mailbox)?.max(self.told);
         let started = |watch: &Watch| watch.spec.start.is_none_or(|start| start <= revision);
         if !self.watches.values().all(started) {
             self.progress_asked = 0;
@@ -262,14 +270,13 @@ impl Watches {
 
     /// One step of a watch that is behind: a piece of history, the end of the watch, or its
     /// becoming active.
-    fn replay(&mut self, id: WatchId) -> Result<Option<Delivery>> {
+    fn replay(&mut self, id: WatchId, snapshot: &Snapshot) -> Result<Option<Delivery>> {
         let Some(watch) = self.watches.get(&id) else {
             return Ok(None);
         };
         let Mode::Lagging(from) = watch.mode else {
             return Ok(None);
         };
-        let snapshot = self.store.snapshot();
         if from < snapshot.compacted {
             let compacted = snapshot.compacted;
             self.watches.remove(&id);
@@ -280,7 +287,7 @@ impl Watches {
         }
         let spec = &watch.spec;
         let view = snapshot.view();
-        let Replayed { changes, last } = if untouched_since(&spec.range, from, &snapshot)? {
+        let Replayed { changes, last } = if untouched_since(&spec.range, from, snapshot)? {
             Replayed {
                 changes: Vec::new(),
                 last: snapshot.revision,
@@ -289,6 +296,7 @@ impl Watches {
             view.replay(&spec.range, from, REPLAY_BUDGET)?
         };
         let events = wanted(&changes, spec);
+        self.told = self.told.max(last);
         self.resume(id, last.next().max(from));
         Ok((!events.is_empty()).then_some(Delivery::Events {
             watch: id,

@@ -10,6 +10,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use url::Url;
 
 use crate::backend::Limits;
+use crate::compactor::AutoCompaction;
 use crate::version;
 
 /// What the server is told to do.
@@ -29,6 +30,8 @@ pub struct Config {
     pub log_level: LogLevel,
     /// What one request may weigh.
     pub limits: Limits,
+    /// What history to keep.
+    pub auto_compaction: AutoCompaction,
     /// Flags that were given and have no effect, for the log.
     pub without_effect: Vec<&'static str>,
 }
@@ -170,6 +173,7 @@ impl Config {
             peer_urls: peers.split(',').map(str::to_owned).collect(),
             log_level: flags.log_level,
             limits: Limits::default(),
+            auto_compaction: AutoCompaction::default(),
             without_effect,
         }
     }

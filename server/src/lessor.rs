@@ -115,6 +115,13 @@ impl Lessor {
         ))
     }
 
+    /// The longest TTL that was granted and lives.
+    #[must_use]
+    pub fn longest_ttl(&self) -> Option<Duration> {
+        let state = self.0.state.lock();
+        state.leases.values().map(|entry| bounded(entry.ttl)).max()
+    }
+
     /// Every lease, the one that ends first in front (etcd's order).
     #[must_use]
     pub fn all(&self) -> Vec<LeaseId> {

@@ -18,6 +18,7 @@ pub mod apply;
 pub mod backend;
 pub mod clock;
 pub mod command;
+pub mod compactor;
 pub mod config;
 pub mod error;
 pub mod grpc;

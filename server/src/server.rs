@@ -3,11 +3,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread;
 use std::time::Duration;
 
 use thiserror::Error as ThisError;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use url::Url;
@@ -15,6 +16,7 @@ use url::Url;
 use crate::applier::Applier;
 use crate::backend::{Backend, Embedded, Limits, trim};
 use crate::clock;
+use crate::compactor::Compactor;
 use crate::config::Config;
 use crate::grpc::{GrpcRouter, Services};
 use crate::http::HttpRouter;
@@ -67,9 +69,10 @@ pub struct Server {
     contenders: Contenders,
     lifecycle: Lifecycle,
     tasks: TaskTracker,
-    lessor: tokio::task::JoinHandle<()>,
+    /// The lessor and the compactor, who work for ever.
+    workers: Vec<JoinHandle<()>>,
     proposer: Proposer,
-    applier: JoinHandle<()>,
+    applier: thread::JoinHandle<()>,
     /// Last, so that the directory is free only when the store is closed.
     lock: DirectoryLock,
 }
@@ -93,6 +96,12 @@ impl Server {
         let applier = applier
             .spawn(proposer.clone())
             .map_err(StartError::Thread)?;
+        let compactor = Compactor::new(
+            config.auto_compaction,
+            store.clone(),
+            lessor.clone(),
+            proposer.clone(),
+        );
         let embedded = Embedded::new(store, hub, lessor.clone(), proposer.clone(), config.limits);
         let backend = Backend::Embedded(embedded);
         let mut server = Server {
@@ -100,7 +109,10 @@ impl Server {
             backend,
             lifecycle: Lifecycle::default(),
             tasks: TaskTracker::new(),
-            lessor: tokio::spawn(lessor.run(proposer.clone())),
+            workers: vec![
+                tokio::spawn(lessor.run(proposer.clone())),
+                tokio::spawn(compactor.run()),
+            ],
             lock: opened.lock,
             addresses,
             proposer,
@@ -197,7 +209,7 @@ impl Server {
         }
         // What waiters leave behind must be queued before the queue is closed.
         self.contenders.settled().await;
-        self.lessor.abort();
+        self.workers.iter().for_each(JoinHandle::abort);
         self.proposer.close();
         self.tasks.close();
         self.tasks.wait().await;

@@ -38,7 +38,10 @@ pub async fn compare(name: &str, script: &str) -> Result<()> {
             .iter()
             .any(|entry| entry.is_about(&step.line) && says(our, entry.latchd_says));
         if !etcd.came {
-            complaints.push(format!("`{}`\n  etcd printed less: {etcd:?}", step.line));
+            complaints.push(format!(
+                "`{}`\n  etcd printed fewer lines, or more: {etcd:?}",
+                step.line
+            ));
         }
         if our != etcd && !explained {
             complaints.push(format!("`{}`\n{}", step.line, both(our, etcd)));

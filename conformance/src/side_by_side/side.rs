@@ -28,7 +28,7 @@ pub struct Outcome {
     pub stdout: String,
     /// Its stderr.
     pub stderr: String,
-    /// Whether the lines that the script waits for came.
+    /// Whether the lines that the script waits for came, and no more.
     pub came: bool,
 }
 
@@ -126,6 +126,8 @@ impl Side {
         let mut process = self.process(&call).await?;
         let came = lines_came(&mut process, count).await;
         let exit = interrupt(process).await?;
+        // More than the script says would be there or not by chance.
+        let came = came && exit.stdout.lines().count() == count;
         let outcome = self.outcome(&exit, &call);
         Ok(Outcome { came, ..outcome })
     }

@@ -12,6 +12,7 @@
 //! | [`proxy`] | a TCP relay that notes when a client spoke |
 //! | [`locks`] | what several tests ask of a lock |
 //! | [`queue`] | a holder and its waiters over one connection |
+//! | [`side_by_side`] | the same etcdctl commands on two servers, and what differs |
 //! | [`wait`] | deadlines, and waiting for a condition |
 //!
 //! The tests are in `tests/`; README.md says how to run them.
@@ -24,5 +25,6 @@ pub mod process;
 pub mod proxy;
 pub mod queue;
 pub mod server;
+pub mod side_by_side;
 pub mod target;
 pub mod wait;

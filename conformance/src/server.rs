@@ -43,7 +43,14 @@ impl Spec {
     /// # Errors
     /// When the binary is missing.
     pub fn new() -> Result<Self> {
-        let kind = Kind::from_env()?;
+        Self::of(Kind::from_env()?)
+    }
+
+    /// As [`Self::new`], for a server of this kind.
+    ///
+    /// # Errors
+    /// When the binary is missing.
+    pub fn of(kind: Kind) -> Result<Self> {
         let home = TempDir::with_prefix("latchd-conformance-")?;
         Ok(Self {
             kind,
@@ -106,6 +113,12 @@ impl Spec {
         format!("127.0.0.1:{}", self.client_port)
     }
 
+    /// `host:port` of the peer listener, which latchd does not have.
+    #[must_use]
+    pub fn peer_address(&self) -> String {
+        format!("127.0.0.1:{}", self.peer_port)
+    }
+
     /// The client URL.
     #[must_use]
     pub fn url(&self) -> String {
@@ -115,7 +128,7 @@ impl Spec {
     /// The command that starts it.
     #[must_use]
     pub fn command(&self) -> Command {
-        let peer = format!("http://127.0.0.1:{}", self.peer_port);
+        let peer = format!("http://{}", self.peer_address());
         let mut command = process::command(&self.binary);
         command
             .arg(format!("--data-dir={}", self.data_dir.display()))

@@ -5,6 +5,7 @@
 //! | `LATCHD_TEST_SERVER` | `latchd` or `etcd` | `latchd` |
 //! | `LATCHD_BIN` | the latchd to test | the newest build in the target directory |
 //! | `ETCD_BIN`, `ETCDCTL_BIN`, `LOCKER_BIN` | the real etcd and etcdctl, the Go program | `.cache/bin/…`, where `./test` builds them |
+//! | `LATCHD_TEST_CLIENTS` | the clients of other languages | `.cache/clients`, where `./test` installs them |
 
 use std::{
     env,
@@ -64,9 +65,16 @@ pub fn locker() -> Result<PathBuf> {
     built("LOCKER_BIN", "locker")
 }
 
+/// Where the client of a language is installed with all that it needs.
+#[must_use]
+pub fn client(language: &str) -> PathBuf {
+    env::var_os("LATCHD_TEST_CLIENTS")
+        .map_or_else(|| workspace().join(".cache/clients"), PathBuf::from)
+        .join(language)
+}
+
 /// True when the tests run against a real etcd; then the running test is counted
-/// as skipped: the line goes past the test harness, which would swallow it, and
-/// `./test` counts such lines.
+/// as skipped.
 ///
 /// # Errors
 /// As [`Kind::from_env`].
@@ -74,11 +82,20 @@ pub fn skip_on_etcd(reason: &str) -> Result<bool> {
     if Kind::from_env()? == Kind::Latchd {
         return Ok(false);
     }
+    skip(reason)?;
+    Ok(true)
+}
+
+/// Says that the running test is skipped. The line goes past the test harness,
+/// which would swallow it, and `./test` counts such lines.
+///
+/// # Errors
+/// When stderr is closed.
+pub fn skip(reason: &str) -> Result<()> {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     // A line of its own, also after a `test name ... ` that has no newline yet.
-    writeln!(std::io::stderr(), "\nSKIPPED {test}: {reason}")?;
-    Ok(true)
+    Ok(writeln!(std::io::stderr(), "\nSKIPPED {test}: {reason}")?)
 }
 
 fn workspace() -> PathBuf {

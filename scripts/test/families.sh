@@ -13,7 +13,7 @@ unit     the tests beside the code, in every crate
 server   whole-server tests, in-process
 crates   the tests of the other crates: proto, client, cli, bench
 doc      the examples in the documentation
-outside  the latchd binary under etcdctl, Go's and Rust's clients, and kill -9
+outside  the latchd binary under etcdctl, clients of five languages, and kill -9
 deny     licences and advisories of the dependencies (needs cargo-deny)
 LIST
 }

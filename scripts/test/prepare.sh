@@ -24,7 +24,7 @@ build_for() {
     local family
     for family in "$@"; do
         case $family in
-        outside) build_tools && build_latchd && build_tests || return ;;
+        outside) build_tools && build_clients && build_latchd && build_tests || return ;;
         lint) need_lints && build_locker || return ;;
         unit | server | crates) build_tests || return ;;
         esac

@@ -33,6 +33,8 @@ struct Shared {
     file: FileBackend,
     /// The file's length, for whoever asks often.
     length: Arc<AtomicU64>,
+    /// Whether a sync waits for the disk.
+    synced: bool,
     /// `None` once promoted.
     staged: RwLock<Option<Staged>>,
 }
@@ -54,8 +56,9 @@ enum Operation {
 }
 
 impl StagedFile {
-    /// Stages `file`.
-    pub fn new(file: File) -> Result<(StagedFile, Promote), DatabaseError> {
+    /// Stages `file`. Unless it is `synced`, what redb syncs gets as far as the operating system:
+    /// it outlives the process, but not the machine.
+    pub fn new(file: File, synced: bool) -> Result<(StagedFile, Promote), DatabaseError> {
         let file = FileBackend::new(file)?;
         let len = file.len()?;
         let staged = Staged {
@@ -66,6 +69,7 @@ impl StagedFile {
         let shared = Arc::new(Shared {
             file,
             length: Arc::new(AtomicU64::new(len)),
+            synced,
             staged: RwLock::new(Some(staged)),
         });
         Ok((StagedFile(shared.clone()), Promote(shared)))
@@ -89,7 +93,7 @@ impl Promote {
             match operation {
                 Operation::Write(offset, data) => self.0.file.write(offset, &data)?,
                 Operation::SetLen(len) => self.0.file.set_len(len)?,
-                Operation::Sync => self.0.file.sync_data()?,
+                Operation::Sync => self.0.sync()?,
             }
         }
         Ok(())
@@ -97,6 +101,14 @@ impl Promote {
 }
 
 impl Shared {
+    fn sync(&self) -> io::Result<()> {
+        if self.synced {
+            self.file.sync_data()
+        } else {
+            Ok(())
+        }
+    }
+
     /// A block of the file itself, zero past its end.
     fn file_block(&self, index: u64) -> io::Result<Box<[u8; BLOCK_LEN]>> {
         let mut block = Box::new([0; BLOCK_LEN]);
@@ -187,7 +199,7 @@ impl StorageBackend for StagedFile {
             staged.log.push(Operation::Sync);
             return Ok(());
         }
-        self.0.file.sync_data()
+        self.0.sync()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
@@ -245,7 +257,7 @@ mod tests {
             .truncate(false)
             .open(path)
             .unwrap();
-        let (staged, promote) = StagedFile::new(file).unwrap();
+        let (staged, promote) = StagedFile::new(file, true).unwrap();
         (Builder::new().create_with_backend(staged).unwrap(), promote)
     }
 

@@ -15,6 +15,7 @@ use tracing::info;
 use crate::backend::trim;
 use crate::clock::{self, Instant};
 use crate::command::Command;
+use crate::config::AutoCompaction;
 use crate::lessor::Lessor;
 use crate::mvcc::Store;
 use crate::proposer::Proposer;
@@ -26,23 +27,6 @@ const TICK: Duration = Duration::from_secs(30);
 const LEAST_AGE: Duration = Duration::from_secs(300);
 /// The longest that a lease keeps history.
 const MOST_AGE: Duration = Duration::from_secs(3600);
-
-/// What to keep (etcd's `--auto-compaction-mode` and `--auto-compaction-retention`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AutoCompaction {
-    /// Everything, until somebody compacts.
-    Off,
-    /// What happened within this time.
-    Periodic(Duration),
-    /// This many revisions, and at least what happened within five minutes.
-    Revision(i64),
-}
-
-impl Default for AutoCompaction {
-    fn default() -> AutoCompaction {
-        AutoCompaction::Revision(10_000)
-    }
-}
 
 /// The compactor at work.
 pub struct Compactor {

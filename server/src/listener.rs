@@ -1,27 +1,27 @@
-//! The client port: HTTP/1.1 and gRPC over cleartext HTTP/2 on one listener.
+//! The ports: HTTP/1.1 and gRPC over cleartext HTTP/2, together or apart.
 //!
 //! Our own accept loop, because waiters are streams: a transport that allows 200 of them per
 //! connection locks out the Unlock that would free the 201st.
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::{Request, Response, header};
+use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
 use tracing::{debug, warn};
 
 use crate::clock;
+use crate::config::ConnectionSettings;
 use crate::grpc::GrpcRouter;
 use crate::http::HttpRouter;
+use crate::socket::{Connection, Listener};
 
 /// How long a client may take to say which protocol it speaks, and to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -29,10 +29,6 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How often to look for the rest of a preface that came in pieces.
 const PEEK_PAUSE: Duration = Duration::from_millis(10);
-/// How often an idle HTTP/2 connection is asked whether it is still there, and how long it may
-/// take to answer. A host that vanished must not keep its place in a queue for hours.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long to wait before accepting again, when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Streams that a client may open and reset before we looked at them; more is an attack (HTTP/2
@@ -49,6 +45,23 @@ pub struct Routes {
     pub grpc: GrpcRouter,
     /// All others.
     pub http: HttpRouter,
+    /// Which of them are answered.
+    pub door: Door,
+    /// How connections are kept.
+    pub settings: ConnectionSettings,
+}
+
+/// What a port is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// gRPC and HTTP (`--listen-client-urls`).
+    Client,
+    /// gRPC, as HTTP has a port of its own.
+    GrpcOnly,
+    /// HTTP (`--listen-client-http-urls`).
+    HttpOnly,
+    /// What monitors ask (`--listen-metrics-urls`).
+    Monitoring,
 }
 
 impl Routes {
@@ -56,12 +69,20 @@ impl Routes {
         let content_type = request.headers().get(header::CONTENT_TYPE);
         let is_grpc =
             content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-        Ok(if is_grpc {
-            self.grpc.answer(request).await
-        } else {
-            self.http.answer(request).await
+        Ok(match (self.door, is_grpc) {
+            (Door::Client | Door::GrpcOnly, true) => self.grpc.answer(request).await,
+            (Door::GrpcOnly, false) => not_grpc(),
+            (Door::Monitoring, _) => self.http.answer_monitor(request).await,
+            (Door::Client, false) | (Door::HttpOnly, _) => self.http.answer(request).await,
         })
     }
+}
+
+/// As grpc-go refuses what is not gRPC.
+fn not_grpc() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    response
 }
 
 /// How the server ends, and what it waits for; cheap to clone.
@@ -76,8 +97,8 @@ pub struct Lifecycle {
 }
 
 /// Accepts connections until the server drains, and serves each as a task of its own.
-pub async fn serve(listener: TcpListener, routes: Routes, lifecycle: Lifecycle) {
-    let builder = builder();
+pub async fn serve(listener: Listener, routes: Routes, lifecycle: Lifecycle) {
+    let builder = builder(routes.door, routes.settings);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -106,8 +127,11 @@ async fn pause_if_out_of_descriptors(error: &io::Error) {
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
+fn builder(door: Door, settings: ConnectionSettings) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
+    if door == Door::GrpcOnly {
+        builder = builder.http2_only();
+    }
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -115,25 +139,23 @@ fn builder() -> Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(None)
+        .max_concurrent_streams(settings.max_streams)
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(PENDING_RESETS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
+        .keep_alive_interval(settings.ping_interval)
+        .keep_alive_timeout(settings.ping_timeout);
     builder
 }
 
 async fn serve_connection(
     builder: Builder<TokioExecutor>,
-    stream: TcpStream,
+    stream: Connection,
     routes: Routes,
     lifecycle: Lifecycle,
-    peer: SocketAddr,
+    peer: String,
 ) {
-    // Answers are small and somebody waits for each.
-    let _ = stream.set_nodelay(true);
     // Until hyper can tell the protocol it would wait for ever.
     let spoke = tokio::select! {
         spoke = clock::timeout(HEADER_TIMEOUT, protocol_is_clear(&stream)) => spoke.unwrap_or(false),
@@ -156,20 +178,22 @@ async fn serve_connection(
         }
     };
     if let Err(error) = outcome {
-        debug!(%peer, %error, "a connection ended with an error");
+        debug!(peer, %error, "a connection ended with an error");
     }
 }
 
 /// Resolves once the first bytes are HTTP/2's preface or cannot become it; `false` if the client
 /// went away before.
-async fn protocol_is_clear(stream: &TcpStream) -> bool {
+async fn protocol_is_clear(stream: &Connection) -> bool {
     let mut head = [0; PREFACE.len()];
     loop {
         match stream.peek(&mut head).await {
-            Ok(0) | Err(_) => return false,
-            Ok(seen) if seen == head.len() || head[..seen] != PREFACE[..seen] => return true,
+            Ok(Some(0)) | Err(_) => return false,
+            // Who may open the socket file is trusted to go on.
+            Ok(None) => return true,
+            Ok(Some(seen)) if seen == head.len() || head[..seen] != PREFACE[..seen] => return true,
             // Peeked bytes stay readable, so the next look would not wait for more of them.
-            Ok(_) => clock::sleep(PEEK_PAUSE).await,
+            Ok(Some(_)) => clock::sleep(PEEK_PAUSE).await,
         }
     }
 }

@@ -2,25 +2,29 @@
 
 use std::process::ExitCode;
 
-use latchd::config::{Config, LogLevel};
-use tracing::level_filters::LevelFilter;
-use tracing::{error, info};
+use latchd::config::{
+    Config, ConfigError, LogFormat, LogLevel, LogOutput, LogOutputs, LogSettings,
+};
+use latchd::logging;
+use tracing::{error, info, warn};
 
-/// The exit status of a server that could not start.
+/// The exit status of a server that could not start, as etcd's.
 const CANNOT_START: u8 = 1;
+/// The exit status for a command line that makes no sense, as Go's.
+const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let variable = |name: &str| std::env::var(name).ok();
-    let config = match Config::from_args(std::env::args_os().skip(1), variable) {
+    let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    let environment = std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value)));
+    let config = match Config::from_args(std::env::args_os().skip(1), &environment.collect()) {
         Ok(config) => config,
-        Err(error) => error.exit(),
+        Err(error) => return refuse(error),
     };
-    log_to_stderr(config.log_level);
-    for flag in &config.without_effect {
-        info!(
-            flag,
-            "accepted without effect: this server is its own cluster and has no peers"
-        );
+    if let Err(error) = logging::start(&config.log) {
+        return refuse(ConfigError::Invalid(error.to_string()));
+    }
+    for note in &config.notes {
+        note.log();
     }
     // Each client is a descriptor, and the usual soft limit of 1024 is soon reached.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
@@ -44,18 +48,25 @@ fn main() -> ExitCode {
     }
 }
 
-fn log_to_stderr(level: LogLevel) {
-    let filter = match level {
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Error | LogLevel::Panic | LogLevel::Fatal => LevelFilter::ERROR,
-    };
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_max_level(filter)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .init();
+/// Says why there is nothing to run, where and how etcd says it.
+fn refuse(error: ConfigError) -> ExitCode {
+    match error {
+        ConfigError::Asked(text) => text.exit(),
+        ConfigError::Usage(text) => {
+            eprintln!("{text}\nUsage: latchd [flags]; latchd --help lists them");
+            ExitCode::from(WRONG_USAGE)
+        }
+        ConfigError::Invalid(text) => {
+            let plain = LogSettings {
+                level: LogLevel::Info,
+                format: LogFormat::Json,
+                outputs: LogOutputs(vec![LogOutput::Stderr]),
+            };
+            let _ = logging::start(&plain);
+            warn!(error = text, "failed to verify flags");
+            ExitCode::from(CANNOT_START)
+        }
+    }
 }
 
 /// Resolves at the first SIGTERM or SIGINT. The handlers are in place when this returns.
@@ -64,9 +75,10 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => info!("SIGTERM"),
-            _ = interrupt.recv() => info!("SIGINT"),
-        }
+        let signal = tokio::select! {
+            _ = terminate.recv() => "terminated",
+            _ = interrupt.recv() => "interrupt",
+        };
+        info!(signal, "received signal; shutting down");
     })
 }

@@ -7,32 +7,30 @@ use std::thread;
 use std::time::Duration;
 
 use thiserror::Error as ThisError;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use url::Url;
 
 use crate::applier::Applier;
-use crate::backend::{Backend, Embedded, Limits, trim};
+use crate::backend::{Backend, Embedded, trim};
 use crate::clock;
 use crate::compactor::Compactor;
-use crate::config::Config;
+use crate::config::{Config, plain};
 use crate::grpc::{GrpcRouter, Services};
 use crate::http::HttpRouter;
 use crate::lessor::Lessor;
-use crate::listener::{self, Lifecycle, Routes};
-use crate::mvcc::open::{DirectoryLock, OpenError, open};
+use crate::listener::{self, Door, Lifecycle, Routes};
+use crate::mvcc::open::{DirectoryLock, OpenError, open, open_unsynced};
 use crate::proposer::{Proposer, QueueLimits};
 use crate::service::contenders::Contenders;
 use crate::service::member::{About, ThisMember};
 use crate::service::watch::WatchOptions;
+use crate::socket::Listener;
 use crate::watch::Hub;
 
 /// How long connections may take to end once the server drains.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
-/// etcd's progress interval for watches that asked for it.
-const WATCH_PROGRESS_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Why the server could not start.
 #[derive(Debug, ThisError)]
@@ -40,17 +38,21 @@ pub enum StartError {
     /// An address to listen on is taken.
     #[error(
         "{url}: the address is in use, perhaps by another latchd or etcd; \
-         stop that one, or give another --listen-client-urls"
+         stop that one, or give another --{flag}"
     )]
     AddressInUse {
         /// As it was given.
-        url: Url,
+        url: String,
+        /// Where it was given.
+        flag: &'static str,
     },
     /// An address to listen on is not ours, not allowed, or not known.
-    #[error("{url}: cannot listen there: {error}; give another --listen-client-urls")]
+    #[error("{url}: cannot listen there: {error}; give another --{flag}")]
     Listen {
         /// As it was given.
-        url: Url,
+        url: String,
+        /// Where it was given.
+        flag: &'static str,
         /// What the operating system said.
         error: io::Error,
     },
@@ -64,7 +66,7 @@ pub enum StartError {
 
 /// A server that serves.
 pub struct Server {
-    addresses: Vec<SocketAddr>,
+    bound: Bound,
     backend: Backend,
     contenders: Contenders,
     lifecycle: Lifecycle,
@@ -80,12 +82,14 @@ pub struct Server {
 impl Server {
     /// Listens, opens the store and serves. Nothing is changed on disk if the addresses are taken.
     pub async fn start(config: Config) -> Result<Server, StartError> {
-        let listeners = bind_all(&config.listen_client_urls).await?;
-        let addresses: Vec<SocketAddr> = listeners
-            .iter()
-            .filter_map(|listener| listener.local_addr().ok())
-            .collect();
+        let doors = Doors::open(&config).await?;
         let data_dir = config.data_dir.clone();
+        let open = if config.unsafe_no_fsync {
+            warn!("--unsafe-no-fsync: what is locked is lost if the machine loses power");
+            open_unsynced
+        } else {
+            open
+        };
         let opened = tokio::task::spawn_blocking(move || open(&data_dir))
             .await
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
@@ -114,22 +118,26 @@ impl Server {
                 tokio::spawn(compactor.run()),
             ],
             lock: opened.lock,
-            addresses,
+            bound: doors.bound(),
             proposer,
             applier,
         };
         // What a crash kept an earlier compaction from freeing.
         server.tasks.spawn(trim(server.proposer.clone()));
-        server.serve(listeners, &config);
+        server.serve(doors, &config);
         Ok(server)
     }
 
-    fn serve(&mut self, listeners: Vec<TcpListener>, config: &Config) {
+    fn serve(&mut self, doors: Doors, config: &Config) {
         let routes = self.routes(config);
-        for listener in listeners {
+        for (door, listener) in doors.0 {
+            let routes = Routes {
+                door,
+                ..routes.clone()
+            };
             let lifecycle = self.lifecycle.clone();
             self.tasks
-                .spawn(listener::serve(listener, routes.clone(), lifecycle));
+                .spawn(listener::serve(listener, routes, lifecycle));
         }
     }
 
@@ -147,7 +155,8 @@ impl Server {
         let services = Services {
             backend: self.backend.clone(),
             limits: config.limits,
-            watch: watch_options(config.limits),
+            watch: watch_options(config),
+            slow_call: config.slow_call,
             member: member.clone(),
             contenders: self.contenders.clone(),
             stopping: self.lifecycle.stopping.clone(),
@@ -155,29 +164,44 @@ impl Server {
         Routes {
             grpc: GrpcRouter::new(services),
             http: HttpRouter::new(member),
+            door: Door::Client,
+            settings: config.connections,
         }
     }
 
     /// What is advertised: as configured, else where the server really listens.
     fn client_urls(&self, config: &Config) -> Vec<String> {
         if !config.advertise_client_urls.is_empty() {
-            let urls = config.advertise_client_urls.iter();
-            return urls
-                .map(|url| url.as_str().trim_end_matches('/').to_owned())
-                .collect();
+            let mut urls: Vec<String> = config.advertise_client_urls.iter().map(plain).collect();
+            // As etcd tells them.
+            urls.sort();
+            return urls;
         }
-        let (listens, addresses) = (config.listen_client_urls.iter(), self.addresses.iter());
-        let named = listens.zip(addresses).map(|(url, address)| {
-            let host = url.host_str().unwrap_or_default();
-            format!("{}://{host}:{}", url.scheme(), address.port())
-        });
-        named.collect()
+        self.bound.client_urls.clone()
     }
 
-    /// Where the server listens, in the order of `--listen-client-urls`.
+    /// The TCP addresses of `--listen-client-urls`, in its order.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+        &self.bound.client
+    }
+
+    /// The TCP addresses of `--listen-client-http-urls`, in its order.
+    #[must_use]
+    pub fn http_addresses(&self) -> &[SocketAddr] {
+        &self.bound.http
+    }
+
+    /// The TCP addresses of `--listen-metrics-urls`, in its order.
+    #[must_use]
+    pub fn metrics_addresses(&self) -> &[SocketAddr] {
+        &self.bound.metrics
+    }
+
+    /// Where clients really reach the server, socket files included.
+    #[must_use]
+    pub fn listens_at(&self) -> &[String] {
+        &self.bound.client_urls
     }
 
     /// The backend, for whoever runs the server in-process.
@@ -226,8 +250,13 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let name = config.name.clone();
     let data_dir = config.data_dir.display().to_string();
     let server = Server::start(config).await?;
-    for address in server.addresses() {
-        info!(%name, %address, %data_dir, "ready to serve client requests");
+    for address in server.listens_at() {
+        info!(
+            name,
+            address,
+            "data-dir" = data_dir,
+            "ready to serve client requests"
+        );
     }
     shutdown.await;
     info!("stopping: no new connections, waiters are sent away");
@@ -236,34 +265,77 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     Ok(())
 }
 
-fn watch_options(limits: Limits) -> WatchOptions {
+fn watch_options(config: &Config) -> WatchOptions {
     WatchOptions {
-        progress_interval: WATCH_PROGRESS_INTERVAL,
-        fragment_bytes: limits.request_bytes + (512 << 10),
+        progress_interval: config.watch_progress_interval,
+        fragment_bytes: config.limits.request_bytes.saturating_add(512 << 10),
     }
 }
 
-async fn bind_all(urls: &[Url]) -> Result<Vec<TcpListener>, StartError> {
-    let mut listeners = Vec::with_capacity(urls.len());
-    for url in urls {
-        listeners.push(bind(url).await?);
-    }
-    Ok(listeners)
+/// What is listened on.
+struct Doors(Vec<(Door, Listener)>);
+
+/// Where that is.
+#[derive(Default)]
+struct Bound {
+    client_urls: Vec<String>,
+    client: Vec<SocketAddr>,
+    http: Vec<SocketAddr>,
+    metrics: Vec<SocketAddr>,
 }
 
-async fn bind(url: &Url) -> Result<TcpListener, StartError> {
-    // The brackets of an IPv6 address belong to the URL.
-    let host = match url.host_str().unwrap_or_default().trim_matches(['[', ']']) {
-        // Go listens on the IPv4 address of that name, which is what clients then dial.
-        "localhost" => "127.0.0.1",
-        host => host,
-    };
-    let port = url.port_or_known_default().unwrap_or_default();
-    TcpListener::bind((host, port)).await.map_err(|error| {
-        let url = url.clone();
+impl Doors {
+    async fn open(config: &Config) -> Result<Doors, StartError> {
+        let client = if config.listen_client_http_urls.is_empty() {
+            Door::Client
+        } else {
+            Door::GrpcOnly
+        };
+        let mut doors = Vec::new();
+        for (door, flag, urls) in [
+            (client, "listen-client-urls", &config.listen_client_urls),
+            (
+                Door::HttpOnly,
+                "listen-client-http-urls",
+                &config.listen_client_http_urls,
+            ),
+            (
+                Door::Monitoring,
+                "listen-metrics-urls",
+                &config.listen_metrics_urls,
+            ),
+        ] {
+            for url in urls {
+                doors.push((door, bind(url, flag, config).await?));
+            }
+        }
+        Ok(Doors(doors))
+    }
+
+    fn bound(&self) -> Bound {
+        let mut bound = Bound::default();
+        for (door, listener) in &self.0 {
+            let addresses = match door {
+                Door::Client | Door::GrpcOnly => {
+                    bound.client_urls.push(listener.url());
+                    &mut bound.client
+                }
+                Door::HttpOnly => &mut bound.http,
+                Door::Monitoring => &mut bound.metrics,
+            };
+            addresses.extend(listener.address());
+        }
+        bound
+    }
+}
+
+async fn bind(url: &Url, flag: &'static str, config: &Config) -> Result<Listener, StartError> {
+    let bound = Listener::bind(url, config.connections.reuse_port).await;
+    bound.map_err(|error| {
+        let url = plain(url);
         match error.kind() {
-            io::ErrorKind::AddrInUse => StartError::AddressInUse { url },
-            _ => StartError::Listen { url, error },
+            io::ErrorKind::AddrInUse => StartError::AddressInUse { url, flag },
+            _ => StartError::Listen { url, flag, error },
         }
     })
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
+use tracing::warn;
 
 use super::auth::AuthRpc;
 use super::cluster::ClusterRpc;
@@ -42,6 +43,9 @@ const OVERHEAD: usize = 512 << 10;
 /// How tonic says that a message is too large, with code OUT_OF_RANGE: then the two numbers.
 const TOO_LARGE: &str = "Error, decoded message length too large: found ";
 
+/// Calls whose purpose is to wait for somebody else. (Streams are answered at once.)
+const MAY_WAIT: &[&str] = &["/v3lockpb.Lock/Lock", "/v3electionpb.Election/Campaign"];
+
 /// What the services need.
 pub struct Services {
     /// Where the keys are.
@@ -50,6 +54,8 @@ pub struct Services {
     pub limits: Limits,
     /// How Watch streams behave.
     pub watch: WatchOptions,
+    /// Calls that take longer are warned of.
+    pub slow_call: Duration,
     /// Who this is.
     pub member: ThisMember,
     /// Who waits for locks and elections.
@@ -69,6 +75,7 @@ pub struct GrpcRouter {
     cluster: ClusterServer<ClusterRpc>,
     maintenance: MaintenanceServer<MaintenanceRpc>,
     auth: AuthServer<AuthRpc>,
+    slow_call: Duration,
 }
 
 /// A response on its way.
@@ -82,6 +89,7 @@ impl GrpcRouter {
             backend,
             limits,
             watch: options,
+            slow_call,
             member,
             contenders,
             stopping,
@@ -117,6 +125,7 @@ impl GrpcRouter {
             maintenance: MaintenanceServer::new(MaintenanceRpc(member.clone()))
                 .max_decoding_message_size(most),
             auth: AuthServer::new(AuthRpc(member)).max_decoding_message_size(most),
+            slow_call,
         }
     }
 
@@ -124,9 +133,11 @@ impl GrpcRouter {
     pub fn answer(&self, request: Request<Incoming>) -> Answer {
         let deadline = deadline_of(request.headers());
         let uri = request.uri().clone();
-        let answer = self
-            .dispatch(request)
-            .map(move |response| as_grpc_go(response, uri.path()));
+        let (began, slow_call) = (clock::now(), self.slow_call);
+        let answer = self.dispatch(request).map(move |response| {
+            warn_if_slow(uri.path(), began.elapsed(), slow_call);
+            as_grpc_go(response, uri.path())
+        });
         match deadline {
             None => answer.boxed(),
             Some(deadline) => clock::timeout(deadline, answer)
@@ -154,6 +165,13 @@ impl GrpcRouter {
                 futures::future::ready(Status::unimplemented(text).into_http()).boxed()
             }
         }
+    }
+}
+
+/// Logs a call that took long, as etcd does; its client's deadline ends the watching of it.
+fn warn_if_slow(path: &str, took: Duration, limit: Duration) {
+    if took > limit && !MAY_WAIT.contains(&path) {
+        warn!("time spent" = ?took, "request path" = path, "request stats");
     }
 }
 

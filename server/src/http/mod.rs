@@ -9,6 +9,9 @@ use tonic::body::Body;
 use crate::service::member::ThisMember;
 use crate::version;
 
+/// What is answered on `--listen-metrics-urls`, as the first part of a path.
+const MONITORED: [&str; 4] = ["metrics", "health", "livez", "readyz"];
+
 /// The HTTP endpoints; cheap to clone.
 #[derive(Clone)]
 pub struct HttpRouter {
@@ -20,6 +23,17 @@ impl HttpRouter {
     #[must_use]
     pub fn new(member: ThisMember) -> HttpRouter {
         HttpRouter { member }
+    }
+
+    /// Answers one HTTP request of a monitor: metrics and health, and nothing else.
+    pub async fn answer_monitor(&self, request: Request<Incoming>) -> Response<Body> {
+        let path = request.uri().path();
+        let first = path.split('/').nth(1).unwrap_or_default();
+        if MONITORED.contains(&first) {
+            self.answer(request).await
+        } else {
+            not_found()
+        }
     }
 
     /// Answers one HTTP request.

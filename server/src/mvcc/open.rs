@@ -85,6 +85,16 @@ pub struct DirectoryLock(#[allow(dead_code, reason = "held for its lock")] File)
 
 /// Opens the store in `dir`, or makes one there.
 pub fn open(dir: &Path) -> std::result::Result<Opened, OpenError> {
+    open_synced(dir, true)
+}
+
+/// Opens the store in `dir`, or makes one there, whose commits don't wait for the disk: they
+/// outlive the process, but not a loss of power (`--unsafe-no-fsync`).
+pub fn open_unsynced(dir: &Path) -> std::result::Result<Opened, OpenError> {
+    open_synced(dir, false)
+}
+
+fn open_synced(dir: &Path, synced: bool) -> std::result::Result<Opened, OpenError> {
     check_directory(dir)?;
     make_directory(dir).map_err(|error| OpenError::Io(dir.into(), error))?;
     let lock = lock_directory(dir)?;
@@ -95,7 +105,7 @@ pub fn open(dir: &Path) -> std::result::Result<Opened, OpenError> {
     } else {
         dir.join(NEW_FILE)
     };
-    let (store, state) = open_on_a_thread(&file, existing)?;
+    let (store, state) = open_on_a_thread(&file, existing, synced)?;
     if !existing {
         put_in_place(dir, &file, &path).map_err(|error| OpenError::Io(dir.into(), error))?;
     }
@@ -150,12 +160,16 @@ fn lock_directory(dir: &Path) -> std::result::Result<DirectoryLock, OpenError> {
 }
 
 /// redb may panic on a damaged file, so it is opened where a panic can be told as an error.
-fn open_on_a_thread(path: &Path, existing: bool) -> std::result::Result<(Store, State), OpenError> {
+fn open_on_a_thread(
+    path: &Path,
+    existing: bool,
+    synced: bool,
+) -> std::result::Result<(Store, State), OpenError> {
     quiet_panics();
     let file = path.to_owned();
     let thread = thread::Builder::new()
         .name(OPEN_THREAD.into())
-        .spawn(move || open_file(&file, existing))
+        .spawn(move || open_file(&file, existing, synced))
         .map_err(|error| OpenError::Io(path.into(), error))?;
     thread
         .join()
@@ -181,7 +195,11 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or("it cannot be read").to_owned()
 }
 
-fn open_file(path: &Path, existing: bool) -> std::result::Result<(Store, State), OpenError> {
+fn open_file(
+    path: &Path,
+    existing: bool,
+    synced: bool,
+) -> std::result::Result<(Store, State), OpenError> {
     let mut options = File::options();
     options
         .read(true)
@@ -198,7 +216,7 @@ fn open_file(path: &Path, existing: bool) -> std::result::Result<(Store, State),
     if existing && file.metadata().is_ok_and(|file| file.len() == 0) {
         return Err(damaged("it is empty".into()));
     }
-    let (staged, promote) = StagedFile::new(file).map_err(|error| explain(path, &error))?;
+    let (staged, promote) = StagedFile::new(file, synced).map_err(|error| explain(path, &error))?;
     let db = Builder::new()
         .set_cache_size(CACHE)
         .create_with_backend(staged)

@@ -33,6 +33,8 @@ struct Shared {
     file: FileBackend,
     /// The file's length, for whoever asks often.
     length: Arc<AtomicU64>,
+    /// Whether a sync waits for the disk.
+    synced: bool,
     /// `None` once promoted.
     staged: RwLock<Option<Staged>>,
     /// Set for good once promoted, so that nobody takes the lock any more.
@@ -56,8 +58,9 @@ enum Operation {
 }
 
 impl StagedFile {
-    /// Stages `file`.
-    pub fn new(file: File) -> Result<(StagedFile, Promote), DatabaseError> {
+    /// Stages `file`. Unless it is `synced`, what redb syncs gets as far as the operating system:
+    /// it outlives the process, but not the machine.
+    pub fn new(file: File, synced: bool) -> Result<(StagedFile, Promote), DatabaseError> {
         let file = FileBackend::new(file)?;
         let len = file.len()?;
         let staged = Staged {
@@ -68,6 +71,7 @@ impl StagedFile {
         let shared = Arc::new(Shared {
             file,
             length: Arc::new(AtomicU64::new(len)),
+            synced,
             staged: RwLock::new(Some(staged)),
             promoted: AtomicBool::new(false),
         });
@@ -92,7 +96,7 @@ impl Promote {
             match operation {
                 Operation::Write(offset, data) => self.0.file.write(offset, &data)?,
                 Operation::SetLen(len) => self.0.file.set_len(len)?,
-                Operation::Sync => self.0.file.sync_data()?,
+                Operation::Sync => self.0.sync()?,
             }
         }
         self.0.promoted.store(true, Ordering::Release);
@@ -103,6 +107,14 @@ impl Promote {
 impl Shared {
     fn is_promoted(&self) -> bool {
         self.promoted.load(Ordering::Acquire)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        if self.synced {
+            self.file.sync_data()
+        } else {
+            Ok(())
+        }
     }
 
     /// A block of the file itself, zero past its end.
@@ -199,7 +211,7 @@ impl StorageBackend for StagedFile {
             staged.log.push(Operation::Sync);
             return Ok(());
         }
-        self.0.file.sync_data()
+        self.0.sync()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
@@ -259,7 +271,7 @@ mod tests {
             .truncate(false)
             .open(path)
             .unwrap();
-        let (staged, promote) = StagedFile::new(file).unwrap();
+        let (staged, promote) = StagedFile::new(file, true).unwrap();
         (Builder::new().create_with_backend(staged).unwrap(), promote)
     }
 

@@ -1,0 +1,144 @@
+//! URLs to listen on and to tell, refused in etcd's sentences.
+
+use std::path::PathBuf;
+
+use percent_encoding::percent_decode_str;
+use url::{Host, Url};
+
+/// URLs with commas between them, as one value: given again, they replace the ones before.
+#[derive(Clone, Debug, Default)]
+pub struct Urls(pub Vec<Url>);
+
+impl Urls {
+    /// None in an empty text; one that is given twice counts once.
+    pub fn parse(text: &str) -> Result<Urls, String> {
+        let mut urls = Vec::new();
+        for each in text.split(',').filter(|_| !text.is_empty()) {
+            let url = parse(each.trim())?;
+            if !urls.contains(&url) {
+                urls.push(url);
+            }
+        }
+        Ok(Urls(urls))
+    }
+}
+
+fn parse(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("{error}: {text}"))?;
+    match url.scheme() {
+        "http" => {}
+        "unix" if socket_path(&url).is_some() => return Ok(url),
+        "unix" => return Err(format!("URL names no socket file: {text}")),
+        "https" | "unixs" => {
+            let scheme = url.scheme();
+            return Err(format!(
+                "{scheme}:// is not implemented yet: latchd has no TLS: {text}"
+            ));
+        }
+        _ => {
+            return Err(format!(
+                "URL scheme must be http, https, unix, or unixs: {text}"
+            ));
+        }
+    }
+    let (_, rest) = text.split_once("://").unwrap_or(("", text));
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!(
+            "URL address does not have the form \"host:port\": {text}"
+        ));
+    }
+    if !path.is_empty() {
+        return Err(format!("URL must not contain a path: {text}"));
+    }
+    Ok(url)
+}
+
+/// The socket file of a `unix://` URL. As in etcd, the path is all that follows the scheme, so
+/// `unix://localhost:2379` is a file of the current directory.
+#[must_use]
+pub fn socket_path(url: &Url) -> Option<PathBuf> {
+    if url.scheme() != "unix" {
+        return None;
+    }
+    let host = url.host_str().unwrap_or_default();
+    let port = url
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    let path = format!("{host}{port}{}", url.path());
+    let path = percent_decode_str(&path).decode_utf8().ok()?;
+    (!path.is_empty()).then(|| path.as_ref().into())
+}
+
+/// etcd binds to addresses, and to no name but localhost.
+pub fn check_bind(flag: &str, urls: &[Url]) -> Result<(), String> {
+    for url in urls.iter().filter(|url| url.scheme() == "http") {
+        if matches!(url.host(), Some(Host::Domain(name)) if name != "localhost") {
+            let url = plain(url);
+            return Err(format!("expected IP in URL for binding ({url}): --{flag}"));
+        }
+    }
+    Ok(())
+}
+
+/// As it was given: the `url` crate adds the slash of an empty path.
+#[must_use]
+pub fn plain(url: &Url) -> String {
+    url.as_str().trim_end_matches('/').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        Urls::parse(text).unwrap_err()
+    }
+
+    #[test]
+    fn etcds_sentences() {
+        let form = "URL address does not have the form \"host:port\": http://127.0.0.1";
+        assert_eq!(error("http://127.0.0.1"), form);
+        let path = "URL must not contain a path: http://127.0.0.1:1/a";
+        assert_eq!(error("http://127.0.0.1:1/a"), path);
+        let scheme = "URL scheme must be http, https, unix, or unixs: ftp://x";
+        assert_eq!(error("ftp://x"), scheme);
+        for bad in [
+            "nonsense",
+            "127.0.0.1:1",
+            "http://127.0.0.1:99999",
+            "unix://",
+        ] {
+            assert!(Urls::parse(bad).is_err(), "{bad}");
+        }
+        assert!(error("https://127.0.0.1:1").contains("not implemented yet"));
+    }
+
+    #[test]
+    fn names_are_not_bound_to() {
+        let check = |text: &str| check_bind("f", &Urls::parse(text).unwrap().0);
+        let said = "expected IP in URL for binding (http://example.com:1): --f";
+        assert_eq!(check("http://example.com:1"), Err(said.into()));
+        for good in ["http://0.0.0.0:0", "http://[::1]:1", "http://localhost:80"] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+    }
+
+    #[test]
+    fn several_and_none_and_twice_the_same() {
+        let count = |text: &str| Urls::parse(text).unwrap().0.len();
+        assert_eq!(count(""), 0);
+        assert_eq!(count("http://127.0.0.1:1,http://127.0.0.1:2"), 2);
+        assert_eq!(count("http://127.0.0.1:1, http://127.0.0.1:1"), 1);
+    }
+
+    #[test]
+    fn socket_files() {
+        let path = |text: &str| socket_path(&Urls::parse(text).unwrap().0[0]);
+        assert_eq!(path("unix:///tmp/a%20b"), Some("/tmp/a b".into()));
+        assert_eq!(path("unix://localhost:2379"), Some("localhost:2379".into()));
+        assert_eq!(path("http://localhost:2379"), None);
+    }
+}

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use common::{Fixture, keys_under, soon, until_count};
 use etcd_client::{Client, Error, LockOptions, LockResponse, WatchOptions};
+use futures::StreamExt;
+use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use tonic::Code;
 
 fn on(lease: i64) -> Option<LockOptions> {
@@ -23,6 +26,15 @@ fn status(error: Error) -> (Code, String) {
         Error::GRpcStatus(status) => (status.code(), status.message().to_owned()),
         other => panic!("{other}"),
     }
+}
+
+/// Many leases of ten minutes, granted at once.
+async fn leases(client: &Client, count: usize) -> Vec<i64> {
+    let grants = (0..count).map(|_| {
+        let mut client = client.clone();
+        async move { lease(&mut client, 600).await }
+    });
+    join_all(grants).await
 }
 
 /// A waiter on `job` as a task of its own.
@@ -254,17 +266,14 @@ async fn a_thousand_waiters_on_one_connection_and_the_unlock_that_frees_them() {
     let mut client = f.client().await;
     let first = lease(&mut client, 600).await;
     let held = client.lock("job", on(first)).await.unwrap();
-    let mut waiters = Vec::new();
-    for _ in 0..1000 {
-        let lease = lease(&mut client, 600).await;
-        waiters.push(waiter(&client, lease));
-    }
+    let leases = leases(&client, 1000).await;
+    let waiters = leases.into_iter().map(|lease| waiter(&client, lease));
+    let mut waiters: FuturesUnordered<_> = waiters.collect();
     until_count(&mut client, "job/", 1001).await;
     client.unlock(held.key()).await.unwrap();
     let mut turns = Vec::new();
     for _ in 0..1000 {
-        let (turn, _, left) = soon(futures::future::select_all(waiters)).await;
-        waiters = left;
+        let turn = soon(waiters.next()).await.unwrap();
         let key = turn.unwrap().unwrap().key().to_vec();
         let created = client.get(key.clone(), None).await.unwrap().kvs()[0].create_revision();
         turns.push(created);
@@ -278,11 +287,9 @@ async fn a_thousand_waiters_cancelled_at_once_leave_no_key() {
     let f = Fixture::start().await;
     let mut client = f.client().await;
     let held = client.lock("job", None).await.unwrap();
-    let mut waiters = Vec::new();
-    for _ in 0..1000 {
-        let lease = lease(&mut client, 600).await;
-        waiters.push(waiter(&client, lease));
-    }
+    let leases = leases(&client, 1000).await;
+    let waiters = leases.into_iter().map(|lease| waiter(&client, lease));
+    let waiters: Vec<_> = waiters.collect();
     until_count(&mut client, "job/", 1001).await;
     waiters.iter().for_each(tokio::task::JoinHandle::abort);
     until_count(&mut client, "job/", 1).await;

@@ -8,6 +8,7 @@ mod lease;
 mod lock;
 mod maintenance;
 mod router;
+mod standard;
 mod watch;
 
 pub use router::{GrpcRouter, Services};

@@ -27,6 +27,7 @@ use super::kv::KvRpc;
 use super::lease::LeaseRpc;
 use super::lock::LockRpc;
 use super::maintenance::MaintenanceRpc;
+use super::standard::Standard;
 use super::watch::WatchRpc;
 use crate::backend::{Backend, Limits};
 use crate::clock;
@@ -75,6 +76,7 @@ pub struct GrpcRouter {
     cluster: ClusterServer<ClusterRpc>,
     maintenance: MaintenanceServer<MaintenanceRpc>,
     auth: AuthServer<AuthRpc>,
+    standard: Standard,
     slow_call: Duration,
 }
 
@@ -110,6 +112,7 @@ impl GrpcRouter {
             elections,
             stopping: stopping.clone(),
         };
+        let standard = Standard::new(stopping.clone());
         let lock = LockRpc { locks, stopping };
         GrpcRouter {
             kv: KvServer::new(KvRpc(Kv::new(backend, limits)))
@@ -125,6 +128,7 @@ impl GrpcRouter {
             maintenance: MaintenanceServer::new(MaintenanceRpc(member.clone()))
                 .max_decoding_message_size(most),
             auth: AuthServer::new(AuthRpc(member)).max_decoding_message_size(most),
+            standard,
             slow_call,
         }
     }
@@ -161,11 +165,17 @@ impl GrpcRouter {
             Some("etcdserverpb.Maintenance") => call(&self.maintenance, request),
             Some("etcdserverpb.Auth") => call(&self.auth, request),
             other => {
-                let text = format!("unknown service {}", other.unwrap_or(path));
-                futures::future::ready(Status::unimplemented(text).into_http()).boxed()
+                let service = other.unwrap_or(path).to_owned();
+                let answer = self.standard.answer(&service, request);
+                answer.unwrap_or_else(|_| unknown_service(&service))
             }
         }
     }
+}
+
+fn unknown_service(service: &str) -> Answer {
+    let status = Status::unimplemented(format!("unknown service {service}"));
+    futures::future::ready(status.into_http()).boxed()
 }
 
 /// Logs a call that took long, as etcd does; its client's deadline ends the watching of it.

@@ -1,0 +1,89 @@
+//! The services that gRPC itself defines: health and server reflection, from tonic's own crates.
+
+use std::convert::Infallible;
+
+use futures::FutureExt;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use http_body_util::{BodyStream, StreamBody};
+use hyper::body::Incoming;
+use latchd_proto::FILE_DESCRIPTOR_SET;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt};
+
+type Erased = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
+
+/// gRPC's own services; cheap to clone.
+#[derive(Clone)]
+pub struct Standard {
+    health: Erased,
+    reflection: Erased,
+    reflection_alpha: Erased,
+    stopping: CancellationToken,
+}
+
+impl Standard {
+    /// Serving from now on, as the whole server (`""`).
+    #[must_use]
+    pub fn new(stopping: CancellationToken) -> Standard {
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let described = "the descriptor sets are those that were compiled in";
+        let health = HealthService::from_health_reporter(HealthReporter::new());
+        Standard {
+            health: erase(HealthServer::new(health)),
+            reflection: erase(reflection().build_v1().expect(described)),
+            reflection_alpha: erase(reflection().build_v1alpha().expect(described)),
+            stopping,
+        }
+    }
+
+    /// Answers a request for one of these services, or hands it back.
+    pub fn answer(
+        &self,
+        service: &str,
+        request: Request<Incoming>,
+    ) -> Result<BoxFuture<'static, Response<Body>>, Request<Incoming>> {
+        let service = match service {
+            "grpc.health.v1.Health" => &self.health,
+            "grpc.reflection.v1.ServerReflection" => &self.reflection,
+            "grpc.reflection.v1alpha.ServerReflection" => &self.reflection_alpha,
+            _ => return Err(request),
+        };
+        let answer = service.clone().oneshot(request);
+        let stopping = self.stopping.clone();
+        let answer = answer.map(|response| match response {
+            Ok(response) => cut_when(stopping, response),
+            Err(never) => match never {},
+        });
+        Ok(answer.boxed())
+    }
+}
+
+fn erase<S>(service: S) -> Erased
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send + 'static,
+{
+    BoxCloneSyncService::new(service)
+}
+
+/// Ends a response's stream when the server drains: these services know nothing of that.
+fn cut_when(stopping: CancellationToken, response: Response<Body>) -> Response<Body> {
+    response.map(|body| {
+        let frames = BodyStream::new(body).take_until(stopping.cancelled_owned());
+        Body::new(StreamBody::new(frames))
+    })
+}

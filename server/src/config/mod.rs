@@ -152,7 +152,7 @@ impl Config {
             .map(|each| (each.flag.as_str(), each.value.as_str()));
         // Each has been checked by itself.
         let flags = Flags::read(ours).map_err(|error| ConfigError::Invalid(error.to_string()))?;
-        let rotated = last(given, "enable-log-rotation").is_some_and(|on| on != "false");
+        let rotated = last(given, "enable-log-rotation").map(values::boolean) == Some(Ok(true));
         Config::from_flags(flags, rotated, notes).map_err(ConfigError::Invalid)
     }
 

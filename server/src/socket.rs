@@ -82,15 +82,12 @@ impl Listener {
     /// The URL, with the port that the system chose where it was 0.
     #[must_use]
     pub fn url(&self) -> String {
-        let mut url = self.url.clone();
-        if let Some(address) = self.address() {
-            // It fails for URLs that have no port, and this one has.
-            let _ = url.set_port(Some(address.port()));
-            // The url crate hides a port 80.
-            let host = url.host_str().unwrap_or_default();
-            return format!("{}://{host}:{}", url.scheme(), address.port());
-        }
-        plain(&url)
+        let Some(address) = self.address() else {
+            return plain(&self.url);
+        };
+        // The url crate would hide a port 80.
+        let host = self.url.host_str().unwrap_or_default();
+        format!("{}://{host}:{}", self.url.scheme(), address.port())
     }
 }
 

@@ -152,7 +152,7 @@ impl Config {
             .map(|each| (each.flag.as_str(), each.value.as_str()));
         // Each has been checked by itself.
         let flags = Flags::read(ours).map_err(|error| ConfigError::Invalid(error.to_string()))?;
-        let rotated = last(given, "enable-log-rotation").is_some_and(|on| on != "false");
+        let rotated = last(given, "enable-log-rotation").map(values::boolean) == Some(Ok(true));
         Config::from_flags(flags, rotated, notes).map_err(ConfigError::Invalid)
     }
 
@@ -262,7 +262,7 @@ fn command_line(args: impl IntoIterator<Item = OsString>) -> Result<Vec<Given>, 
     let given = args::split(args, |name| form(&command, name)).map_err(|fault| told(&fault))?;
     for (flag, value) in &given {
         if form(&command, flag) == Some(Form::Ask) {
-            let asked = if *flag == "version" {
+            let asked = if flag.eq_ignore_ascii_case("v") || flag == "version" {
                 "--version"
             } else {
                 "--help"
@@ -286,7 +286,7 @@ fn command_line(args: impl IntoIterator<Item = OsString>) -> Result<Vec<Given>, 
 }
 
 fn form(command: &clap::Command, name: &str) -> Option<Form> {
-    if ["h", "help", "version"].contains(&name) {
+    if ["h", "help", "V", "version"].contains(&name) {
         return Some(Form::Ask);
     }
     let is_bool = match (

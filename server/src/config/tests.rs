@@ -115,6 +115,7 @@ fn what_is_wrong_only_when_it_is_put_together() {
     ];
     assert!(invalid(&same, &[]).ends_with("on the same url http://127.0.0.1:1"));
     assert!(invalid(&["--enable-log-rotation"], &[]).contains("a single file path"));
+    assert!(parse(&["--enable-log-rotation=0"], &[]).is_ok());
     assert!(
         invalid(&["--cert-file=/a"], &[]).contains("--cert-file \"/a\" is not implemented yet")
     );

@@ -83,10 +83,13 @@ pub fn check_bind(flag: &str, urls: &[Url]) -> Result<(), String> {
     Ok(())
 }
 
-/// As it was given: the `url` crate adds the slash of an empty path.
+/// As it was given: the `url` crate adds the slash of an empty path, and hides a port 80.
 #[must_use]
 pub fn plain(url: &Url) -> String {
-    url.as_str().trim_end_matches('/').to_owned()
+    match (url.host_str(), url.port_or_known_default()) {
+        (Some(host), Some(port)) if url.scheme() == "http" => format!("http://{host}:{port}"),
+        _ => url.as_str().to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -132,6 +135,18 @@ mod tests {
         assert_eq!(count(""), 0);
         assert_eq!(count("http://127.0.0.1:1,http://127.0.0.1:2"), 2);
         assert_eq!(count("http://127.0.0.1:1, http://127.0.0.1:1"), 1);
+    }
+
+    #[test]
+    fn told_as_they_were_given() {
+        for text in [
+            "http://127.0.0.1:80",
+            "http://[::1]:2379",
+            "unix:///a/b",
+            "unix://a:1",
+        ] {
+            assert_eq!(plain(&Urls::parse(text).unwrap().0[0]), text);
+        }
     }
 
     #[test]

@@ -36,6 +36,7 @@ const TEXT_AFTER: &[(&str, char)] = &[
     ("\"took\":\"", '"'),
     ("\"Took\" : ", '\n'),
     ("\"ts\":\"", '"'),
+    ("\"size\":\"", '"'),
     ("\"target\":\"etcd-endpoints://", '/'),
     ("LocalAddr: '", '\''),
     ("\"key\":\"am9iL", '"'),

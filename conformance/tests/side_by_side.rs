@@ -61,3 +61,13 @@ async fn a_full_backend() -> Result<()> {
 async fn requests_over_the_limits() -> Result<()> {
     script_with("limits", &["--max-txn-ops=2", "--max-request-bytes=100"]).await
 }
+
+#[tokio::test]
+async fn changes_of_the_membership() -> Result<()> {
+    script("members").await
+}
+
+#[tokio::test]
+async fn corner_cases() -> Result<()> {
+    script("corners").await
+}

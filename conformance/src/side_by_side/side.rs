@@ -181,10 +181,7 @@ impl Outcome {
 }
 
 /// How a side is started.
-///
-/// # Errors
-/// When the binary is missing.
-pub fn spec(kind: Kind, flags: &[&str]) -> Result<Spec> {
+fn spec(kind: Kind, flags: &[&str]) -> Result<Spec> {
     let add = |spec: Spec, flag: &&str| spec.flag(*flag);
     Ok(flags.iter().fold(Spec::of(kind)?, add))
 }

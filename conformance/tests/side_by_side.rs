@@ -8,9 +8,13 @@ use anyhow::{Context, Result};
 use latchd_conformance::side_by_side::compare;
 
 async fn script(name: &str) -> Result<()> {
+    script_with(name, &[]).await
+}
+
+async fn script_with(name: &str, flags: &[&str]) -> Result<()> {
     let path = Path::new("tests/scripts").join(format!("{name}.txt"));
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    compare(name, &text).await
+    compare(name, &text, flags).await
 }
 
 #[tokio::test]
@@ -46,4 +50,24 @@ async fn users_and_roles_without_authentication() -> Result<()> {
 #[tokio::test]
 async fn locks_and_elections() -> Result<()> {
     script("lock_elect").await
+}
+
+#[tokio::test]
+async fn a_full_backend() -> Result<()> {
+    script_with("quota", &["--quota-backend-bytes=1"]).await
+}
+
+#[tokio::test]
+async fn requests_over_the_limits() -> Result<()> {
+    script_with("limits", &["--max-txn-ops=2", "--max-request-bytes=100"]).await
+}
+
+#[tokio::test]
+async fn changes_of_the_membership() -> Result<()> {
+    script("members").await
+}
+
+#[tokio::test]
+async fn corner_cases() -> Result<()> {
+    script("corners").await
 }

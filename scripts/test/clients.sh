@@ -33,7 +33,8 @@ build_client() {
 }
 
 sum_of_client() {
-    find "$root/conformance/clients/$1" -type f -not -path '*/node_modules/*' -print0 |
+    find "$root/conformance/clients/$1" -type f \
+        -not -path '*/node_modules/*' -not -path '*/target/*' -print0 |
         sort -z | xargs -0 sha256sum | sha256sum
 }
 

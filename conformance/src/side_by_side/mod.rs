@@ -19,19 +19,21 @@ use differences::{DIFFERENCES, Difference};
 use script::Step;
 use side::{Outcome, Side};
 
-/// Runs a script on a fresh server of the tested kind and on a fresh etcd.
+/// Runs a script on a fresh server of the tested kind and on a fresh etcd, both
+/// started with `flags`.
 ///
 /// # Errors
 /// When they differ at a step without an entry in [`DIFFERENCES`], or when an
 /// entry's difference is no longer there.
-pub async fn compare(name: &str, script: &str) -> Result<()> {
+pub async fn compare(name: &str, script: &str, flags: &[&str]) -> Result<()> {
     let steps = script::parse(script)?;
     let tested = Kind::from_env()?;
-    let (ours, etcds) = tokio::try_join!(play(tested, &steps), play(Kind::Etcd, &steps))?;
     let listed: Vec<&Difference> = DIFFERENCES
         .iter()
         .filter(|entry| tested == Kind::Latchd && entry.script == name)
         .collect();
+    let (ours, etcds) =
+        tokio::try_join!(play(tested, flags, &steps), play(Kind::Etcd, flags, &steps))?;
     let mut complaints = stale(&steps, &ours, &etcds, &listed);
     for ((step, our), etcd) in steps.iter().zip(&ours).zip(&etcds) {
         let explained = listed
@@ -57,8 +59,8 @@ pub async fn compare(name: &str, script: &str) -> Result<()> {
     Ok(())
 }
 
-async fn play(kind: Kind, steps: &[Step]) -> Result<Vec<Outcome>> {
-    Side::start(kind).await?.play(steps).await
+async fn play(kind: Kind, flags: &[&str], steps: &[Step]) -> Result<Vec<Outcome>> {
+    Side::start(kind, flags).await?.play(steps).await
 }
 
 /// A complaint for each entry that no step needs.

@@ -11,7 +11,8 @@
 //! | <code>&vert; put b 9</code> | a line of input for the command above it |
 //! | `# why` | a comment |
 //!
-//! `$MEMBER` is the member's ID in hexadecimal, `$ADDRESS` the server's `host:port`.
+//! `$MEMBER` is the member's ID in hexadecimal, `$ADDRESS` the server's `host:port`,
+//! `$FILE` a path where nothing is yet.
 
 use anyhow::{Context, Result, bail};
 

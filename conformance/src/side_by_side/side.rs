@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use super::{
     mask::{Names, mask},
@@ -13,11 +14,14 @@ use crate::{
     process::{Exit, Process},
     server::{Server, Spec},
     target::Kind,
-    wait::{SOON, within},
+    wait::{SOON, until, within},
 };
 
 /// How long a command may take to print as many lines as the script waits for.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What etcd 3.7 writes its data as.
+const STORAGE_VERSION: &str = "3.7.0";
 
 /// What a step showed, with the server's own values masked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,22 +46,27 @@ pub struct Side {
 }
 
 impl Side {
-    /// A fresh server of this kind.
+    /// A fresh server of this kind, with these flags.
     ///
     /// # Errors
     /// When it does not start or does not answer.
-    pub async fn start(kind: Kind) -> Result<Self> {
-        let server = Spec::of(kind)?.start().await?;
-        let etcdctl = Etcdctl::new(server.spec().address())?;
-        let member = member_id(&etcdctl).await?;
+    pub async fn start(kind: Kind, flags: &[&str]) -> Result<Self> {
+        let spec = spec(kind, flags)?;
+        let server = spec.start().await?;
+        let etcdctl = Etcdctl::new(spec.address())?;
+        let member = member_id(&etcdctl, kind).await?;
+        let file = spec.data_dir().with_extension("snapshot");
+        let file = file.display().to_string();
         let variables = [
+            ("FILE", file.clone()),
             ("MEMBER", format!("{member:x}")),
-            ("ADDRESS", server.spec().address()),
+            ("ADDRESS", spec.address()),
         ];
         Ok(Self {
             names: vec![
-                (server.spec().address(), "<client>"),
-                (server.spec().peer_address(), "<peer>"),
+                (spec.address(), "<client>"),
+                (spec.peer_address(), "<peer>"),
+                (file, "<file>"),
             ],
             variables: variables.map(|(n, v)| (n.to_owned(), v)).into(),
             running: BTreeMap::new(),
@@ -171,13 +180,31 @@ impl Outcome {
     }
 }
 
-async fn member_id(etcdctl: &Etcdctl) -> Result<u64> {
+/// How a side is started.
+fn spec(kind: Kind, flags: &[&str]) -> Result<Spec> {
+    let add = |spec: Spec, flag: &&str| spec.flag(*flag);
+    Ok(flags.iter().fold(Spec::of(kind)?, add))
+}
+
+/// The ID that a server has, once it is what it stays: a fresh etcd raises its
+/// storage version a moment after it is ready.
+async fn member_id(etcdctl: &Etcdctl, kind: Kind) -> Result<u64> {
+    let mut id = None;
+    until("the storage version", async || {
+        let status = status(etcdctl).await?;
+        id = status["header"]["member_id"].as_u64();
+        Ok(kind != Kind::Etcd || status["storageVersion"] == STORAGE_VERSION)
+    })
+    .await?;
+    id.context("no member ID")
+}
+
+async fn status(etcdctl: &Etcdctl) -> Result<Value> {
     let printed = etcdctl
         .output(&["endpoint", "status", "-w", "json"])
         .await?;
-    let status: serde_json::Value = serde_json::from_str(&printed)?;
-    let id = &status[0]["Status"]["header"]["member_id"];
-    id.as_u64().context("no member ID")
+    let all: Value = serde_json::from_str(&printed)?;
+    Ok(all[0]["Status"].clone())
 }
 
 /// False when it has ended, or its time is up, before that.

@@ -183,8 +183,7 @@ async fn a_command_that_cannot_be_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_is_told_of_the_lock() {
     let fixture = Fixture::start().await;
-    let script =
-        "echo $LATCHD_LOCK_NAME $LATCHD_LOCK_KEY $LATCHD_FENCING_TOKEN $ETCD_LOCK_KEY $ETCD_LOCK_REV";
+    let script = "echo $LATCHD_LOCK_NAME $LATCHD_LOCK_KEY $LATCHD_FENCING_TOKEN $ETCD_LOCK_KEY $ETCD_LOCK_REV";
     let mut last = 0;
     for _ in 0..3 {
         let output = fixture.output(&["my/job", "--", "sh", "-c", script]).await;

@@ -165,9 +165,11 @@ impl GrpcRouter {
             Some("etcdserverpb.Maintenance") => call(&self.maintenance, request),
             Some("etcdserverpb.Auth") => call(&self.auth, request),
             other => {
-                let service = other.unwrap_or(path).to_owned();
-                let answer = self.standard.answer(&service, request);
-                answer.unwrap_or_else(|_| unknown_service(&service))
+                let service = other.unwrap_or(path);
+                match self.standard.find(service) {
+                    Some(call) => call.answer(request).boxed(),
+                    None => unknown_service(service),
+                }
             }
         }
     }

@@ -2,9 +2,7 @@
 
 use std::convert::Infallible;
 
-use futures::FutureExt;
 use futures::StreamExt;
-use futures::future::BoxFuture;
 use http::{Request, Response};
 use http_body_util::{BodyStream, StreamBody};
 use hyper::body::Incoming;
@@ -46,25 +44,35 @@ impl Standard {
         }
     }
 
-    /// Answers a request for one of these services, or hands it back.
-    pub fn answer(
-        &self,
-        service: &str,
-        request: Request<Incoming>,
-    ) -> Result<BoxFuture<'static, Response<Body>>, Request<Incoming>> {
+    /// The one of these services that has this name, ready to be called.
+    #[must_use]
+    pub fn find(&self, service: &str) -> Option<Call> {
         let service = match service {
             "grpc.health.v1.Health" => &self.health,
             "grpc.reflection.v1.ServerReflection" => &self.reflection,
             "grpc.reflection.v1alpha.ServerReflection" => &self.reflection_alpha,
-            _ => return Err(request),
+            _ => return None,
         };
-        let answer = service.clone().oneshot(request);
-        let stopping = self.stopping.clone();
-        let answer = answer.map(|response| match response {
-            Ok(response) => cut_when(stopping, response),
+        Some(Call {
+            service: service.clone(),
+            stopping: self.stopping.clone(),
+        })
+    }
+}
+
+/// A service that was found.
+pub struct Call {
+    service: Erased,
+    stopping: CancellationToken,
+}
+
+impl Call {
+    /// Answers `request`.
+    pub async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+        match self.service.oneshot(request).await {
+            Ok(response) => cut_when(self.stopping, response),
             Err(never) => match never {},
-        });
-        Ok(answer.boxed())
+        }
     }
 }
 

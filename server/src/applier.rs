@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crate::apply::apply;
+use crate::clock;
 use crate::command::{Command, Reply};
 use crate::error::{Error, Result};
 use crate::lessor::Lessor;
+use crate::metrics::METRICS;
 use crate::mvcc::Store;
 use crate::mvcc::state::State;
 use crate::mvcc::write::{Batch, LeaseEffect, Written};
@@ -82,6 +84,7 @@ impl Applier {
         jobs: Vec<Job>,
         mut answered: impl FnMut(oneshot::Sender<Result<Reply>>, Result<Reply>),
     ) -> Result<Written> {
+        let (began, commands) = (clock::now(), jobs.len());
         let txn = self.store.begin()?;
         let mut batch = Batch::new(&txn, &mut self.state, self.store.published())?;
         for job in jobs {
@@ -95,6 +98,7 @@ impl Applier {
         let written = batch.finish();
         if written.dirty {
             txn.commit()?;
+            METRICS.batch(commands, began.elapsed());
             // Before a reader can see the keys gone, so that no keepalive answers for a lease that
             // visibly holds nothing any more.
             self.end_leases(&written);
@@ -106,7 +110,13 @@ impl Applier {
     }
 
     fn publish(&self, written: Written) {
+        let events: usize = written
+            .changes
+            .iter()
+            .map(|change| change.events.len())
+            .sum();
         self.hub.publish(written.changes, self.state.revision);
+        METRICS.events.inc_by(events as u64);
         for effect in written.leases {
             // Unless the same batch revoked it again.
             if let LeaseEffect::Granted(id, ttl) = effect

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::clock::{self, Instant};
 use crate::command::Command;
+use crate::metrics::METRICS;
 use crate::proposer::Proposer;
 use crate::types::{LeaseId, Ttl};
 
@@ -59,6 +60,7 @@ pub enum Renewal {
 impl Lessor {
     /// A lease was granted, durably. Its deadline counts from now.
     pub fn granted(&self, id: LeaseId, ttl: Ttl) {
+        METRICS.leases_granted.inc();
         let deadline = clock::now() + bounded(ttl);
         let mut state = self.0.state.lock();
         let earliest = state.agenda.first().map(|(at, _)| *at);
@@ -83,6 +85,7 @@ impl Lessor {
     pub fn revoked(&self, id: LeaseId) {
         let mut state = self.0.state.lock();
         if let Some(entry) = state.leases.remove(&id) {
+            METRICS.leases_revoked.inc();
             state.agenda.remove(&(entry.looked_at, id));
         }
     }

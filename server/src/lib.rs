@@ -26,6 +26,7 @@ pub mod http;
 pub mod lessor;
 pub mod listener;
 pub mod logging;
+pub mod metrics;
 pub mod mvcc;
 pub mod proposer;
 pub mod server;

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use crate::applier::Applier;
 use crate::command::{Command, Lane, Reply};
 use crate::error::{Error, Result};
+use crate::metrics::METRICS;
 
 /// How many commands share a commit at most. Their answers are all held until it is done.
 const BATCH: usize = 4096;
@@ -179,9 +180,11 @@ impl Queue {
             let full = state.commands >= self.limits.commands
                 || state.bytes.saturating_add(bytes) > self.limits.bytes;
             if full {
+                METRICS.proposals_failed.inc();
                 return Err(Error::TooManyRequests);
             }
             state.commands += 1;
+            METRICS.proposals_pending.inc();
             state.bytes += bytes;
         }
         state.jobs.push(job);
@@ -196,6 +199,9 @@ impl Queue {
         let mut state = self.state.lock();
         let (commands, bytes) = std::mem::take(&mut state.taken);
         state.commands -= commands;
+        METRICS
+            .proposals_pending
+            .sub(i64::try_from(commands).unwrap_or(0));
         state.bytes -= bytes;
         while state.jobs.is_empty() {
             if state.closed {

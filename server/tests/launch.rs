@@ -324,3 +324,29 @@ async fn a_file_instead_of_flags() {
     assert!(stop(child).await.status.success());
     assert!(!socket.exists());
 }
+
+#[tokio::test]
+async fn metrics_count_what_was_done_under_etcds_names() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.client().await;
+    client.put("k", "v", None).await.unwrap();
+    client.lease_revoke(99).await.unwrap_err();
+    let text = get_at(fixture.server().addresses()[0], "/metrics").await;
+    let sample = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name));
+        let value = line.and_then(|line| line.rsplit(' ').next());
+        value.and_then(|value| value.parse::<f64>().ok())
+    };
+    for name in [
+        "etcd_server_has_leader",
+        "etcd_mvcc_put_total",
+        "etcd_server_proposals_applied_total",
+        "etcd_disk_backend_commit_duration_seconds_count",
+        "etcd_mvcc_db_total_size_in_bytes",
+        "process_resident_memory_bytes",
+    ] {
+        assert!(sample(name).is_some_and(|value| value >= 1.0), "{name}");
+    }
+    let refused = "grpc_server_handled_total{grpc_code=\"NotFound\",grpc_method=\"LeaseRevoke\"";
+    assert!(sample(refused).is_some_and(|value| value >= 1.0), "{text}");
+}

@@ -17,6 +17,7 @@ use crate::apply::txn::{is_read_only, read};
 use crate::command::{Command, Reply};
 use crate::error::{Error, Result};
 use crate::lessor::{Lessor, Renewal};
+use crate::metrics::{METRICS, StoreFigures};
 use crate::mvcc::hash::{hash_all, hash_keys};
 use crate::mvcc::state::LeaseKind;
 use crate::mvcc::{Snapshot, Store};
@@ -148,7 +149,19 @@ impl Embedded {
         Ok(())
     }
 
+    pub(super) fn figures(&self) -> StoreFigures {
+        let quota = self.0.limits.quota;
+        StoreFigures {
+            size: self.0.store.size(),
+            quota: quota.map_or(-1, |quota| i64::try_from(quota).unwrap_or(i64::MAX)),
+            revision: self.0.store.revision().0,
+            compacted: self.0.store.compacted().0,
+            member_id: self.0.store.identity.member_id,
+        }
+    }
+
     pub(super) async fn range(&self, request: &RangeRequest) -> Result<RangeResponse> {
+        METRICS.ranges.inc();
         let mut response = self.0.store.range(request).await?;
         self.complete(&mut response.header);
         Ok(response)
@@ -174,6 +187,7 @@ impl Embedded {
     }
 
     pub(super) async fn txn(&self, request: TxnRequest) -> Result<TxnResponse> {
+        METRICS.txns.inc();
         if is_read_only(&request) {
             let mut response = read(&*self.0.store.snapshot().await, &request)?;
             self.complete(&mut response.header);
@@ -243,7 +257,10 @@ impl Embedded {
         // Before the renewal: a client must not see a revision at which the lease was gone (etcd).
         let header = Some(self.header());
         let ttl = match self.0.lessor.renew(id) {
-            Renewal::Renewed(ttl) => ttl.seconds(),
+            Renewal::Renewed(ttl) => {
+                METRICS.leases_renewed.inc();
+                ttl.seconds()
+            }
             Renewal::Unknown => 0,
             Renewal::Expiring(gone) => {
                 // It resolves by being dropped.

@@ -16,6 +16,7 @@ use latchd_proto::etcdserverpb::{
 };
 
 use crate::error::Result;
+use crate::metrics::StoreFigures;
 use crate::types::{LeaseId, Revision};
 use crate::watch::Watches;
 
@@ -120,6 +121,14 @@ impl Backend {
     pub async fn leases(&self) -> Result<LeaseLeasesResponse> {
         match self {
             Backend::Embedded(embedded) => Ok(embedded.leases()),
+        }
+    }
+
+    /// What `/metrics` tells of the store.
+    #[must_use]
+    pub fn figures(&self) -> StoreFigures {
+        match self {
+            Backend::Embedded(embedded) => embedded.figures(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod auth;
 mod cluster;
+mod counted;
 mod election;
 mod kv;
 mod lease;

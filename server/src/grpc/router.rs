@@ -22,6 +22,7 @@ use tracing::warn;
 
 use super::auth::AuthRpc;
 use super::cluster::ClusterRpc;
+use super::counted::Counted;
 use super::election::ElectionRpc;
 use super::kv::KvRpc;
 use super::lease::LeaseRpc;
@@ -137,18 +138,23 @@ impl GrpcRouter {
     pub fn answer(&self, request: Request<Incoming>) -> Answer {
         let deadline = deadline_of(request.headers());
         let uri = request.uri().clone();
+        let counted = Counted::begin(uri.path());
         let (began, slow_call) = (clock::now(), self.slow_call);
         let answer = self.dispatch(request).map(move |response| {
             warn_if_slow(uri.path(), began.elapsed(), slow_call);
             as_grpc_go(response, uri.path())
         });
-        match deadline {
+        let answer = match deadline {
             None => answer.boxed(),
             Some(deadline) => clock::timeout(deadline, answer)
                 .unwrap_or_else(|_| {
                     Status::deadline_exceeded("context deadline exceeded").into_http()
                 })
                 .boxed(),
+        };
+        match counted {
+            None => answer,
+            Some(counted) => answer.map(|response| counted.follow(response)).boxed(),
         }
     }
 

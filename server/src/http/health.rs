@@ -8,6 +8,7 @@ use url::form_urlencoded;
 
 use super::respond;
 use crate::error::Result;
+use crate::metrics::METRICS;
 use crate::service::member::ThisMember;
 
 /// What `/livez` asks.
@@ -83,10 +84,14 @@ fn values(query: &str, name: &str) -> Vec<String> {
 /// `/health?exclude=ALARM`: whether alarms are quiet and a read succeeds.
 pub async fn health(member: &ThisMember, query: &str) -> Response<Body> {
     let reason = match unhealthy(member, &values(query, "exclude")).await {
-        Ok(None) => return told_health(StatusCode::OK, "true", ""),
+        Ok(None) => {
+            METRICS.health_success.inc();
+            return told_health(StatusCode::OK, "true", "");
+        }
         Ok(Some(alarm)) => format!("ALARM {alarm}"),
         Err(error) => format!("RANGE ERROR:{error}"),
     };
+    METRICS.health_failures.inc();
     told_health(StatusCode::SERVICE_UNAVAILABLE, "false", &reason)
 }
 

@@ -4,8 +4,10 @@ mod health;
 
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use serde_json::json;
 use tonic::body::Body;
 
+use crate::metrics::METRICS;
 use crate::service::member::ThisMember;
 use crate::version;
 
@@ -36,6 +38,16 @@ impl HttpRouter {
         }
     }
 
+    /// `/metrics`, in Prometheus's text format.
+    fn metrics(&self) -> Response<Body> {
+        let text = METRICS.text(self.member.backend().figures());
+        respond(
+            StatusCode::OK,
+            "text/plain; version=0.0.4; charset=utf-8",
+            text,
+        )
+    }
+
     /// Answers one HTTP request.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path();
@@ -45,6 +57,8 @@ impl HttpRouter {
         }
         let found = match path {
             "/version" => Some(versions()),
+            "/metrics" => Some(self.metrics()),
+            "/debug/vars" => Some(debug_vars()),
             "/health" => Some(health::health(&self.member, query).await),
             _ if path.starts_with("/livez") => health::livez(&self.member, path, query).await,
             _ if path.starts_with("/readyz") => health::readyz(&self.member, path, query).await,
@@ -52,6 +66,18 @@ impl HttpRouter {
         };
         found.unwrap_or_else(not_found)
     }
+}
+
+/// What Go's expvar tells of a process, as far as it means anything here.
+fn debug_vars() -> Response<Body> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let limit = rlimit::Resource::NOFILE.get_soft().unwrap_or_default();
+    let body = json!({"cmdline": arguments, "file_descriptor_limit": limit});
+    respond(
+        StatusCode::OK,
+        "application/json; charset=utf-8",
+        body.to_string(),
+    )
 }
 
 fn versions() -> Response<Body> {

@@ -76,6 +76,8 @@ pub struct Store {
     published: RwLock<Published>,
     /// The published revision, for headers: they must not wait.
     revision: AtomicI64,
+    /// The published compacted revision.
+    compacted: AtomicI64,
     /// A snapshot is there again.
     republished: Notify,
     /// The data file's length in bytes.
@@ -100,6 +102,7 @@ impl Store {
         Ok(Store {
             db: RwLock::new(db),
             revision: AtomicI64::new(state.revision.0),
+            compacted: AtomicI64::new(state.compacted.0),
             republished: Notify::new(),
             length,
             published: RwLock::new(Published {
@@ -141,6 +144,12 @@ impl Store {
     #[must_use]
     pub fn revision(&self) -> Revision {
         Revision(self.revision.load(Ordering::Acquire))
+    }
+
+    /// The last committed compacted revision.
+    #[must_use]
+    pub fn compacted(&self) -> Revision {
+        Revision(self.compacted.load(Ordering::Acquire))
     }
 
     /// The data file's length in bytes.
@@ -190,6 +199,7 @@ impl Store {
             published.alarms = Arc::new(state.alarms.clone());
         }
         self.revision.store(state.revision.0, Ordering::Release);
+        self.compacted.store(state.compacted.0, Ordering::Release);
         drop(published);
         self.republished.notify_waiters();
         Ok(())

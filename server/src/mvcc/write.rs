@@ -19,6 +19,7 @@ use super::schema::{ALARMS, HISTORY, HistoryTable, KEYS, KeysTable, LEASES, META
 use super::state::{Lease, LeaseKind, State};
 use super::store::Published;
 use crate::error::Result;
+use crate::metrics::METRICS;
 use crate::types::{LeaseId, Revision, Ttl};
 use latchd_proto::etcdserverpb::{RangeRequest, RangeResponse};
 
@@ -187,6 +188,11 @@ impl<'t> Batch<'t> {
             event.previous.as_ref(),
             event.put.as_ref(),
         );
+        if event.is_delete() {
+            METRICS.deletes.inc();
+        } else {
+            METRICS.puts.inc();
+        }
         self.events.push(event);
         Ok(())
     }

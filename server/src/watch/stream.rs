@@ -11,6 +11,7 @@ use latchd_proto::mvccpb;
 use super::hub::{From, Hub, Place};
 use super::mailbox::{Addressee, Letter, Mailbox};
 use crate::error::Result;
+use crate::metrics::METRICS;
 use crate::mvcc::history::{ReplayBudget, Replayed};
 use crate::mvcc::{Change, Event, KeyRange, Snapshot, Store};
 use crate::types::{Revision, WatchId};
@@ -112,6 +113,7 @@ impl Watches {
     /// A stream without watches.
     #[must_use]
     pub fn new(store: Arc<Store>, hub: Hub) -> Watches {
+        METRICS.watch_streams.inc();
         Watches {
             store,
             hub,
@@ -154,6 +156,7 @@ impl Watches {
                     (Mode::Lagging(spec.start.unwrap_or(published)), published)
                 }
             };
+        METRICS.watchers.inc();
         let generation = to.generation;
         self.watches.insert(
             id,
@@ -171,6 +174,7 @@ impl Watches {
         let Some(watch) = self.watches.remove(&id) else {
             return false;
         };
+        METRICS.watchers.dec();
         if let Mode::Active(place) = watch.mode {
             self.hub.deactivate(&watch.spec.range, place);
         }
@@ -280,6 +284,7 @@ impl Watches {
         if from < snapshot.compacted {
             let compacted = snapshot.compacted;
             self.watches.remove(&id);
+            METRICS.watchers.dec();
             return Ok(Some(Delivery::Compacted {
                 watch: id,
                 compacted,
@@ -331,6 +336,10 @@ impl Watches {
 
 impl Drop for Watches {
     fn drop(&mut self) {
+        METRICS.watch_streams.dec();
+        METRICS
+            .watchers
+            .sub(i64::try_from(self.watches.len()).unwrap_or(0));
         for watch in self.watches.values() {
             if let Mode::Active(place) = watch.mode {
                 self.hub.deactivate(&watch.spec.range, place);

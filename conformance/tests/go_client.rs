@@ -76,3 +76,22 @@ async fn a_lock_given_up_leaves_no_key() -> Result<()> {
     assert_eq!(report, expected);
     Ok(())
 }
+
+#[tokio::test]
+async fn an_election_is_observed_and_handed_over() -> Result<()> {
+    let report = locker(&["election"]).await?;
+    let expected = json!({
+        "observed": ["one", "eins", "two"],
+        "overtaken": "election: not leader",
+        "left": "election: no leader",
+    });
+    assert_eq!(report, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn transactional_memory_keeps_the_sum() -> Result<()> {
+    let report = locker(&["stm", "--clients", "8", "--turns", "25"]).await?;
+    assert_eq!(report, json!({"sum": 300}));
+    Ok(())
+}

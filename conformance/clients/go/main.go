@@ -20,11 +20,13 @@ var commands = map[string]func(ctx context.Context, args []string) (any, error){
 	"contend":        contend,
 	"session-expiry": sessionExpiry,
 	"lost-waiter":    lostWaiter,
+	"election":       election,
+	"stm":            stm,
 }
 
 func main() {
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: locker counter|trylock|contend|session-expiry|lost-waiter [--endpoint URL] ...")
+		fmt.Fprintln(os.Stderr, "usage: locker counter|trylock|contend|session-expiry|lost-waiter|election|stm [--endpoint URL] ...")
 		os.Exit(2)
 	}
 	if err := run(os.Args[1], os.Args[2:]); err != nil {

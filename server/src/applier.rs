@@ -23,6 +23,9 @@ use tokio::sync::oneshot;
 /// The process's exit status when the writer fails (`EX_IOERR`).
 const EXIT_WRITER_FAILED: i32 = 74;
 
+/// An answer that waits for the commit, and who waits for it.
+type Answer = (oneshot::Sender<Result<Reply>>, Result<Reply>);
+
 /// The writer and all that it alone may touch.
 pub struct Applier {
     store: Arc<Store>,
@@ -69,8 +72,7 @@ impl Applier {
         if jobs.is_empty() {
             return Ok(());
         }
-        let mut answers = Vec::with_capacity(jobs.len());
-        let written = self.write(jobs, |job, answer| answers.push((job, answer)))?;
+        let (written, answers) = self.write(jobs)?;
         self.publish(written);
         for (reply, answer) in answers {
             // A caller that has gone away needs no answer.
@@ -79,11 +81,8 @@ impl Applier {
         Ok(())
     }
 
-    fn write(
-        &mut self,
-        jobs: Vec<Job>,
-        mut answered: impl FnMut(oneshot::Sender<Result<Reply>>, Result<Reply>),
-    ) -> Result<Written> {
+    fn write(&mut self, jobs: Vec<Job>) -> Result<(Written, Vec<Answer>)> {
+        let mut answers = Vec::with_capacity(jobs.len());
         let (began, commands) = (clock::now(), jobs.len());
         let txn = self.store.begin()?;
         let mut batch = Batch::new(&txn, &mut self.state, self.store.published())?;
@@ -93,7 +92,7 @@ impl Applier {
             if let Err(Error::Storage(reason)) = answer {
                 return Err(Error::Storage(reason));
             }
-            answered(job.reply, answer);
+            answers.push((job.reply, answer));
         }
         let written = batch.finish();
         if written.dirty {
@@ -106,7 +105,7 @@ impl Applier {
         } else {
             txn.abort()?;
         }
-        Ok(written)
+        Ok((written, answers))
     }
 
     fn publish(&self, written: Written) {

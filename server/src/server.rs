@@ -146,10 +146,7 @@ impl Server {
             name: config.name.clone(),
             client_urls: self.client_urls(config),
             peer_urls: config.peer_urls.clone(),
-            quota: config
-                .limits
-                .quota
-                .map_or(-1, |quota| i64::try_from(quota).unwrap_or(i64::MAX)),
+            quota: config.limits.told_quota(),
         };
         let member = ThisMember::new(self.backend.clone(), about);
         let services = Services {
@@ -268,7 +265,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
 fn watch_options(config: &Config) -> WatchOptions {
     WatchOptions {
         progress_interval: config.watch_progress_interval,
-        fragment_bytes: config.limits.request_bytes.saturating_add(512 << 10),
+        fragment_bytes: config.limits.message_bytes(),
     }
 }
 

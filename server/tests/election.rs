@@ -4,16 +4,9 @@
 
 mod common;
 
-use common::{Fixture, soon, until_count};
+use common::{Fixture, soon, status, until_count};
 use etcd_client::{CampaignResponse, Client, Error, LeaderKey, ProclaimOptions, ResignOptions};
 use tonic::Code;
-
-fn status(error: Error) -> (Code, String) {
-    match error {
-        Error::GRpcStatus(status) => (status.code(), status.message().to_owned()),
-        other => panic!("{other}"),
-    }
-}
 
 fn unknown(text: &str) -> (Code, String) {
     (Code::Unknown, text.to_owned())

@@ -4,19 +4,12 @@
 
 mod common;
 
-use common::{Fixture, soon};
+use common::{Fixture, soon, status};
 use etcd_client::{
-    AlarmAction, AlarmOptions, AlarmType, Client, Compare, CompareOp, DeleteOptions, Error,
-    EventType, GetOptions, PutOptions, Txn, TxnOp, WatchOptions, WatchStream,
+    AlarmAction, AlarmOptions, AlarmType, Client, Compare, CompareOp, DeleteOptions, EventType,
+    GetOptions, PutOptions, Txn, TxnOp, WatchOptions, WatchStream,
 };
 use tonic::Code;
-
-fn status(error: Error) -> (Code, String) {
-    match error {
-        Error::GRpcStatus(status) => (status.code(), status.message().to_owned()),
-        other => panic!("{other}"),
-    }
-}
 
 /// The next events of a stream, as (revision, key, is delete).
 async fn next(stream: &mut WatchStream) -> Vec<(i64, String, bool)> {

@@ -6,7 +6,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Fixture, keys_under, soon, until_count};
+use common::{Fixture, keys_under, soon, status, until_count};
 use etcd_client::{Client, Error, LockOptions, LockResponse, WatchOptions};
 use futures::StreamExt;
 use futures::future::join_all;
@@ -19,13 +19,6 @@ fn on(lease: i64) -> Option<LockOptions> {
 
 async fn lease(client: &mut Client, ttl: i64) -> i64 {
     client.lease_grant(ttl, None).await.unwrap().id()
-}
-
-fn status(error: Error) -> (Code, String) {
-    match error {
-        Error::GRpcStatus(status) => (status.code(), status.message().to_owned()),
-        other => panic!("{other}"),
-    }
 }
 
 /// Many leases of ten minutes, granted at once.

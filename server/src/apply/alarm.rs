@@ -2,7 +2,7 @@
 //! `apply/capped.go`, `apply/corrupt.go`).
 
 use latchd_proto::etcdserverpb::{
-    AlarmMember, AlarmRequest, AlarmResponse, AlarmType, RequestOp, TxnRequest,
+    AlarmMember, AlarmRequest, AlarmResponse, AlarmType, PutRequest, RequestOp, TxnRequest,
     alarm_request::AlarmAction, request_op::Request,
 };
 
@@ -37,11 +37,15 @@ pub fn check(batch: &Batch<'_>, command: &Command) -> Result<()> {
 #[must_use]
 pub fn cost(command: &Command) -> usize {
     match command {
-        Command::Put(put) => KEY_OVERHEAD + put.key.len() + put.value.len(),
+        Command::Put(put) => put_cost(put),
         Command::Txn(txn) => txn_cost(txn),
         Command::Grant { .. } => LEASE_OVERHEAD,
         _ => 0,
     }
+}
+
+fn put_cost(put: &PutRequest) -> usize {
+    KEY_OVERHEAD + put.key.len() + put.value.len()
 }
 
 fn txn_cost(txn: &TxnRequest) -> usize {
@@ -52,7 +56,7 @@ fn txn_cost(txn: &TxnRequest) -> usize {
 
 fn operation_cost(operation: &RequestOp) -> usize {
     match &operation.request {
-        Some(Request::RequestPut(put)) => KEY_OVERHEAD + put.key.len() + put.value.len(),
+        Some(Request::RequestPut(put)) => put_cost(put),
         Some(Request::RequestTxn(nested)) => txn_cost(nested),
         _ => 0,
     }

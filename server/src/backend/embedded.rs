@@ -42,6 +42,25 @@ pub struct Limits {
     pub quota: Option<u64>,
 }
 
+/// What a message may be larger than the request limit, as in etcd: framing, and a clear refusal
+/// of what is only somewhat too large.
+const MESSAGE_OVERHEAD: usize = 512 << 10;
+
+impl Limits {
+    /// Bytes of a message, beyond which the transport refuses it.
+    #[must_use]
+    pub fn message_bytes(&self) -> usize {
+        self.request_bytes.saturating_add(MESSAGE_OVERHEAD)
+    }
+
+    /// The quota as etcd tells it: negative for none.
+    #[must_use]
+    pub fn told_quota(&self) -> i64 {
+        let told = |quota| i64::try_from(quota).unwrap_or(i64::MAX);
+        self.quota.map_or(-1, told)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
@@ -150,10 +169,9 @@ impl Embedded {
     }
 
     pub(super) fn figures(&self) -> StoreFigures {
-        let quota = self.0.limits.quota;
         StoreFigures {
             size: self.0.store.size(),
-            quota: quota.map_or(-1, |quota| i64::try_from(quota).unwrap_or(i64::MAX)),
+            quota: self.0.limits.told_quota(),
             revision: self.0.store.revision().0,
             compacted: self.0.store.compacted().0,
             member_id: self.0.store.identity.member_id,

@@ -39,9 +39,6 @@ use crate::service::lock::Locks;
 use crate::service::member::ThisMember;
 use crate::service::watch::WatchOptions;
 
-/// What a message may be larger than the request limit, as in etcd: framing, and a clear refusal
-/// of what is only somewhat too large.
-const OVERHEAD: usize = 512 << 10;
 /// How tonic says that a message is too large, with code OUT_OF_RANGE: then the two numbers.
 const TOO_LARGE: &str = "Error, decoded message length too large: found ";
 
@@ -97,7 +94,7 @@ impl GrpcRouter {
             contenders,
             stopping,
         } = services;
-        let most = limits.request_bytes + OVERHEAD;
+        let most = limits.message_bytes();
         let locks = Locks::new(backend.clone(), contenders.clone());
         let elections = Elections::new(backend.clone(), contenders);
         let lease = LeaseRpc {

@@ -14,7 +14,7 @@ use latchd_proto::v3electionpb::{
 };
 
 use super::contenders::{Contenders, Contest, delete_if_created_at, put_if_created_at};
-use super::turn::{end_of, oldest};
+use super::turn::{end_of, oldest, prefix_of};
 use super::validate;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
@@ -219,10 +219,6 @@ impl Observer {
             self.ready.push_back(told(header, kv));
         }
     }
-}
-
-fn prefix_of(name: &Bytes) -> Bytes {
-    Bytes::from([name.as_ref(), b"/"].concat())
 }
 
 fn told(header: ResponseHeader, kv: KeyValue) -> LeaderResponse {

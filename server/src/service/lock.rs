@@ -6,6 +6,7 @@ use latchd_proto::etcdserverpb::DeleteRangeRequest;
 use latchd_proto::v3lockpb::{LockResponse, UnlockResponse};
 
 use super::contenders::{Contenders, Contest};
+use super::turn::prefix_of;
 use super::validate;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
@@ -35,7 +36,7 @@ impl Locks {
     /// Dropping the future gives up: no key is left. Every error has code UNKNOWN, as in etcd.
     pub async fn lock(&self, name: &Bytes, lease: LeaseId) -> Result<LockResponse> {
         let contest = Contest {
-            prefix: Bytes::from([name.as_ref(), b"/"].concat()),
+            prefix: prefix_of(name),
             lease,
             value: None,
         };

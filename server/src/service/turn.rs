@@ -27,6 +27,12 @@ pub fn contender_key(prefix: &[u8], lease: LeaseId) -> Bytes {
     Bytes::from([prefix, name.as_bytes()].concat())
 }
 
+/// The directory of a name, in which its contenders lie.
+#[must_use]
+pub fn prefix_of(name: &[u8]) -> Bytes {
+    Bytes::from([name, b"/"].concat())
+}
+
 /// The oldest key under `prefix`, as a request.
 #[must_use]
 pub fn oldest(prefix: &Bytes) -> RangeRequest {

@@ -6,9 +6,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use etcd_client::{Client, EventType, GetOptions, WatchOptions};
+use etcd_client::{Client, Error, EventType, GetOptions, WatchOptions};
 use latchd::{Config, Server};
 use tempfile::TempDir;
+use tonic::Code;
 
 /// How long anything awaited may take before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -64,6 +65,14 @@ async fn serve(dir: &TempDir) -> Server {
     Server::start(Config::local(dir.path().to_owned()))
         .await
         .unwrap()
+}
+
+/// The code and text of a refusal.
+pub fn status(error: Error) -> (Code, String) {
+    match error {
+        Error::GRpcStatus(status) => (status.code(), status.message().to_owned()),
+        other => panic!("{other}"),
+    }
 }
 
 /// Fails the test if `work` takes too long.

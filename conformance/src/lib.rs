@@ -8,6 +8,10 @@
 //! | [`ports`] | free loopback ports that stay free across a restart |
 //! | [`server`] | latchd or etcd on such ports and a data directory |
 //! | [`etcdctl`] | the real etcdctl, pointed at a server |
+//! | [`suite`] | the differential cases: each on two servers, responses compared whole |
+//! | [`model`] | a small pure model of etcd |
+//! | [`random`] | random programs on both servers and the model, and their shrinking |
+//! | [`history`] | recorded concurrent histories, and the checkers that judge them |
 //! | [`files`] | what lies in a data directory |
 //! | [`proxy`] | a TCP relay that notes when a client spoke |
 //! | [`locks`] | what several tests ask of a lock |
@@ -19,12 +23,16 @@
 
 pub mod etcdctl;
 pub mod files;
+pub mod history;
 pub mod locks;
+pub mod model;
 pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod queue;
+pub mod random;
 pub mod server;
 pub mod side_by_side;
+pub mod suite;
 pub mod target;
 pub mod wait;

@@ -1,0 +1,1 @@
+//! Concurrent histories and their checkers.

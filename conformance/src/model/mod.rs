@@ -1,0 +1,1 @@
+//! A small pure model of etcd.

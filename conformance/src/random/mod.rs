@@ -1,0 +1,1 @@
+//! Random programs, in lockstep on both servers and the model.

@@ -5,8 +5,10 @@
 bin=$root/.cache/bin
 target=${CARGO_TARGET_DIR:-$root/target}
 
-# Where the installers of Rust and Go put them, should PATH lack it.
-PATH=$PATH:$HOME/.cargo/bin:/usr/local/go/bin
+deny_version=0.20.2
+
+# Where the installers of Rust and Go put them, should PATH lack it, and what is built below.
+PATH=$PATH:$HOME/.cargo/bin:/usr/local/go/bin:$root/.cache/cargo-deny/bin
 
 # No backtraces in the errors of tests; panics keep theirs.
 export RUST_LIB_BACKTRACE=0
@@ -27,6 +29,7 @@ build_for() {
         outside) build_tools && build_clients && build_latchd && build_tests || return ;;
         lint) need_lints && build_locker || return ;;
         unit | server | crates) build_tests || return ;;
+        deny) need_deny || return ;;
         esac
     done
 }
@@ -51,6 +54,13 @@ need_lints() {
     local command="rustup component add clippy rustfmt"
     command -v rustup >/dev/null || missing "clippy or rustfmt" "$command" || return
     must "$command" rustup component add clippy rustfmt
+}
+
+# One that is installed will do; else the pinned one is built, once (some minutes).
+need_deny() {
+    cargo deny --version >/dev/null 2>&1 && return
+    must "build cargo-deny" cargo install --locked --quiet --root "$root/.cache/cargo-deny" \
+        "cargo-deny@$deny_version"
 }
 
 # The build of etcd-client compiles etcd's .proto files; latchd's own does not.

@@ -1,0 +1,35 @@
+//! `latchd-conformance`: holds a server against a real etcd.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use latchd_conformance::suite;
+
+/// Holds latchd, or any server that speaks etcd's v3 API, against a real etcd.
+///
+/// Without a subcommand it runs the differential cases.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    cases: suite::Options,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The differential cases: each on both servers, all answers compared
+    Cases(suite::Options),
+}
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let cli = Cli::parse();
+    match cli.command {
+        None => suite::options::run(cli.cases).await,
+        Some(Command::Cases(options)) => suite::options::run(options).await,
+    }
+}

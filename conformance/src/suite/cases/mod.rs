@@ -1,0 +1,46 @@
+//! The families of cases: a file or a folder each, with a function that returns
+//! its cases. The list below is all there is to it.
+
+use super::case::Family;
+
+mod compact;
+
+/// Every family, in the order of the report.
+#[must_use]
+pub fn families() -> Vec<Family> {
+    vec![
+        family(
+            "compact",
+            "Compact and what it takes away",
+            compact::cases(),
+        ),
+        pending("auth", "users, roles, permissions and tokens"),
+        pending("tls", "certificates, and who may connect"),
+        pending("snapshot", "Maintenance's Snapshot"),
+    ]
+}
+
+fn family(name: &'static str, about: &'static str, cases: Vec<super::Case>) -> Family {
+    Family { name, about, cases }
+}
+
+/// A part of the API that a later issue brings.
+fn pending(name: &'static str, about: &'static str) -> Family {
+    family(name, about, Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_two_cases_have_one_name() {
+        let mut names = BTreeSet::new();
+        for family in super::families() {
+            for case in &family.cases {
+                let name = format!("{}/{}", family.name, case.name);
+                assert!(names.insert(name.clone()), "{name} is there twice");
+            }
+        }
+    }
+}

@@ -59,7 +59,7 @@ family_outside() {
 family_deny() {
     check "cargo deny" cargo deny check bans licenses sources
     if timeout 120 cargo deny fetch db >"$logs/advisories.log" 2>&1; then
-        check "cargo deny: advisories" cargo deny check --disable-fetch advisories
+        check "cargo deny: advisories" cargo deny check advisories
     else
         skip "cargo deny: advisories" "their database cannot be reached"
     fi

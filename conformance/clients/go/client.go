@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
+	"strconv"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -11,29 +13,56 @@ import (
 	"google.golang.org/grpc"
 )
 
-// options are the flags that the subcommands share; each uses those it needs.
+// options are the flags that the scenarios share; each uses those it needs.
 type options struct {
 	endpoint string
 	name     string
+	counter  string
 	clients  int
 	turns    int
 	ttl      int
+	session  int
 }
 
-func parse(command string, args []string) (options, error) {
-	var o options
-	flags := flag.NewFlagSet(command, flag.ContinueOnError)
+// parse reads flags, then the names of scenarios.
+func parse(args []string) (options, []string, error) {
+	o := options{session: sessionTTL}
+	flags := flag.NewFlagSet("locker [flags] SCENARIO...", flag.ContinueOnError)
 	flags.StringVar(&o.endpoint, "endpoint", "http://127.0.0.1:2379", "the server's client URL")
-	flags.StringVar(&o.name, "name", "locker/"+command, "name of the lock")
-	flags.IntVar(&o.clients, "clients", 10, "how many clients, each with a connection and a session")
-	flags.IntVar(&o.turns, "turns", 10, "how often each client takes the lock")
-	flags.IntVar(&o.ttl, "ttl", 30, "TTL of each session in seconds")
-	err := flags.Parse(args)
-	return o, err
+	flags.StringVar(&o.name, "name", "go", "what the names of locks begin with")
+	flags.StringVar(&o.counter, "counter", "", "the key that is counted in (default NAME-counter.count)")
+	flags.IntVar(&o.clients, "clients", 4, "how many clients, each with a connection and a session")
+	flags.IntVar(&o.turns, "turns", 5, "how often each client takes the lock")
+	flags.IntVar(&o.ttl, "ttl", 2, "TTL in seconds of the lease that expires")
+	if err := flags.Parse(args); err != nil {
+		return o, nil, err
+	}
+	if flags.NArg() == 0 {
+		return o, nil, errors.New("which scenario? See --help")
+	}
+	for _, name := range flags.Args() {
+		if scenarios[name] == nil {
+			return o, nil, fmt.Errorf("unknown scenario %q", name)
+		}
+	}
+	return o, flags.Args(), nil
 }
+
+// of names the lock of one scenario, and the counter unless it was given.
+func (o options) of(scenario string) options {
+	o.name += "-" + scenario
+	if o.counter == "" {
+		o.counter = o.name + ".count"
+	}
+	return o
+}
+
+// sessionTTL is that of sessions in seconds: long enough for whatever is kept alive.
+const sessionTTL = 30
 
 // contender is one client with a connection, a session and a mutex of its own.
 type contender struct {
+	name    string
 	client  *clientv3.Client
 	session *concurrency.Session
 	mutex   *concurrency.Mutex
@@ -49,11 +78,20 @@ func newContender(ctx context.Context, o options, dial ...grpc.DialOption) (*con
 	if err != nil {
 		return nil, err
 	}
-	session, err := concurrency.NewSession(client, concurrency.WithTTL(o.ttl))
+	c, err := newSession(client, o.name, o.session)
 	if err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
-	return &contender{client, session, concurrency.NewMutex(session, o.name)}, nil
+	return c, nil
+}
+
+// newSession makes a contender with a session of its own on this connection.
+func newSession(client *clientv3.Client, name string, ttl int) (*contender, error) {
+	session, err := concurrency.NewSession(client, concurrency.WithTTL(ttl))
+	if err != nil {
+		return nil, err
+	}
+	return &contender{name, client, session, concurrency.NewMutex(session, name)}, nil
 }
 
 // close ends the session, which revokes its lease, and the connection.
@@ -87,6 +125,18 @@ func keysUnder(ctx context.Context, c *clientv3.Client, name string) (int64, err
 		return 0, err
 	}
 	return resp.Count, nil
+}
+
+// held returns the lease of a key, as the server has it.
+func (c *contender) held(ctx context.Context) (lease string, err error) {
+	resp, err := c.client.Get(ctx, c.mutex.Key())
+	if err != nil {
+		return "", err
+	}
+	if len(resp.Kvs) != 1 {
+		return "", fmt.Errorf("%d keys named %s", len(resp.Kvs), c.mutex.Key())
+	}
+	return strconv.FormatInt(resp.Kvs[0].Lease, 16), nil
 }
 
 // awaitKeys returns once the lock has n keys.

@@ -10,24 +10,24 @@ import (
 )
 
 type counterReport struct {
-	Clients int     `json:"clients"`
-	Turns   int     `json:"turns"`
 	Counter int     `json:"counter"`
 	Seconds float64 `json:"seconds"`
 }
 
+// ready tells that all clients are connected, so that others may be waited for.
+type ready struct {
+	Ready string `json:"ready"`
+}
+
 // counter has every client increment one key by a Get and a Put, with nothing
 // but the mutex between them: any two holders at once lose an increment.
-func counter(ctx context.Context, args []string) (any, error) {
-	o, err := parse("counter", args)
-	if err != nil {
-		return nil, err
-	}
+func counter(ctx context.Context, o options) (any, error) {
 	all, closeAll, err := newContenders(ctx, o, o.clients)
 	if err != nil {
 		return nil, err
 	}
 	defer closeAll()
+	say(ready{"counter"})
 
 	start := time.Now()
 	group, gctx := errgroup.WithContext(ctx)
@@ -38,19 +38,16 @@ func counter(ctx context.Context, args []string) (any, error) {
 		return nil, err
 	}
 	seconds := time.Since(start).Seconds()
-	final, err := readCounter(ctx, all[0].client, counterKey(o))
-	return counterReport{o.clients, o.turns, final, seconds}, err
+	final, err := readCounter(ctx, all[0].client, o.counter)
+	return counterReport{final, seconds}, err
 }
-
-// counterKey lies outside the lock's prefix: everything under that is a contender.
-func counterKey(o options) string { return "counter-of-" + o.name }
 
 func (c *contender) takeTurns(ctx context.Context, o options) error {
 	for range o.turns {
 		if err := c.mutex.Lock(ctx); err != nil {
 			return err
 		}
-		if err := increment(ctx, c.client, counterKey(o)); err != nil {
+		if err := increment(ctx, c.client, o.counter); err != nil {
 			return err
 		}
 		if err := c.mutex.Unlock(ctx); err != nil {

@@ -8,63 +8,91 @@ import (
 	"go.etcd.io/etcd/client/v3/concurrency"
 )
 
-// electionReport is what became of one election with two candidates.
-type electionReport struct {
+// electReport is what became of one election with two candidates.
+type electReport struct {
+	// Leaderless is the error of Leader before anybody leads.
+	Leaderless string `json:"leaderless"`
 	// Observed is every value that an observer was told, in order.
 	Observed []string `json:"observed"`
-	// Overtaken is the error of the first leader's Proclaim after it resigned.
-	Overtaken string `json:"overtaken"`
-	// Left is the error of Leader when both have resigned.
-	Left string `json:"left"`
+	Leader   string   `json:"leader"`
+	Waited   bool     `json:"waited"`
+	// LateProclaim is the error of the first leader's Proclaim after it resigned.
+	LateProclaim string `json:"late_proclaim"`
+	KeysLeft     int64  `json:"keys_left"`
 }
 
-// election has one candidate lead, proclaim and resign, and the next take over.
-func election(ctx context.Context, args []string) (any, error) {
-	o, err := parse("election", args)
-	if err != nil {
-		return nil, err
-	}
+// elect has one candidate lead, proclaim and resign, and the next take over.
+func elect(ctx context.Context, o options) (any, error) {
 	all, closeAll, err := newContenders(ctx, o, 2)
 	if err != nil {
 		return nil, err
 	}
 	defer closeAll()
-
 	one := concurrency.NewElection(all[0].session, o.name)
+	two := concurrency.NewElection(all[1].session, o.name)
+
+	_, err = one.Leader(ctx)
+	report := electReport{Leaderless: text(err)}
 	if err := one.Campaign(ctx, "one"); err != nil {
 		return nil, fmt.Errorf("the first campaign: %w", err)
 	}
-	observed := one.Observe(ctx)
-	report := electionReport{Observed: []string{next(observed)}}
-	if err := one.Proclaim(ctx, "eins"); err != nil {
-		return nil, fmt.Errorf("proclaiming: %w", err)
+	observed := two.Observe(ctx)
+	report.observe(observed)
+	won := make(chan error, 1)
+	go func() { won <- two.Campaign(ctx, "two") }()
+	if err := awaitKeys(ctx, all[0].client, o.name, 2); err != nil {
+		return nil, err
 	}
-	report.Observed = append(report.Observed, next(observed))
-	return report.handOver(ctx, one, concurrency.NewElection(all[1].session, o.name), observed)
+	if err := report.lead(ctx, one, observed); err != nil {
+		return nil, err
+	}
+	report.Waited = len(won) == 0
+	if err := report.handOver(ctx, one, two, won, observed); err != nil {
+		return nil, err
+	}
+	report.KeysLeft, err = keysUnder(ctx, all[0].client, o.name)
+	return report, err
+}
+
+// lead gives the leader a new value.
+func (r *electReport) lead(
+	ctx context.Context, one *concurrency.Election, observed <-chan *clientv3.GetResponse,
+) error {
+	if err := one.Proclaim(ctx, "one again"); err != nil {
+		return fmt.Errorf("proclaiming: %w", err)
+	}
+	r.observe(observed)
+	leader, err := one.Leader(ctx)
+	if err != nil {
+		return fmt.Errorf("asking for the leader: %w", err)
+	}
+	r.Leader = string(leader.Kvs[0].Value)
+	return nil
 }
 
 // handOver has the leader resign, the other candidate lead, and resign too.
-func (r electionReport) handOver(
+func (r *electReport) handOver(
 	ctx context.Context,
 	one, two *concurrency.Election,
+	won <-chan error,
 	observed <-chan *clientv3.GetResponse,
-) (any, error) {
-	won := make(chan error, 1)
-	go func() { won <- two.Campaign(ctx, "two") }()
+) error {
 	if err := one.Resign(ctx); err != nil {
-		return nil, fmt.Errorf("the first to resign: %w", err)
+		return fmt.Errorf("the first to resign: %w", err)
 	}
 	if err := <-won; err != nil {
-		return nil, fmt.Errorf("the second campaign: %w", err)
+		return fmt.Errorf("the second campaign: %w", err)
 	}
-	r.Observed = append(r.Observed, next(observed))
-	r.Overtaken = text(one.Proclaim(ctx, "again"))
+	r.observe(observed)
+	r.LateProclaim = text(one.Proclaim(ctx, "late"))
 	if err := two.Resign(ctx); err != nil {
-		return nil, fmt.Errorf("the second to resign: %w", err)
+		return fmt.Errorf("the second to resign: %w", err)
 	}
-	_, err := one.Leader(ctx)
-	r.Left = text(err)
-	return r, nil
+	return nil
+}
+
+func (r *electReport) observe(observed <-chan *clientv3.GetResponse) {
+	r.Observed = append(r.Observed, next(observed))
 }
 
 func next(observed <-chan *clientv3.GetResponse) string {

@@ -1,6 +1,6 @@
 // Command locker locks through Go's clientv3/concurrency the way applications
-// do, and prints what it saw as one line of JSON. It judges nothing itself:
-// conformance/tests/go_client.rs does.
+// do, and prints what it saw, one line of JSON for each scenario. It judges
+// nothing itself: conformance/src/clients does.
 package main
 
 import (
@@ -12,37 +12,60 @@ import (
 	"time"
 )
 
-// commands maps each subcommand to the function that runs it. A function
-// parses its own flags and returns what is to be printed.
-var commands = map[string]func(ctx context.Context, args []string) (any, error){
-	"counter":        counter,
-	"trylock":        tryLock,
-	"contend":        contend,
-	"session-expiry": sessionExpiry,
-	"lost-waiter":    lostWaiter,
-	"election":       election,
-	"stm":            stm,
+// scenarios maps each to the function that plays it and returns what it saw.
+// The first six are those of ../README.md; the others are Go's own.
+var scenarios = map[string]func(ctx context.Context, o options) (any, error){
+	"lock":    lock,
+	"contend": contend,
+	"expire":  expire,
+	"elect":   elect,
+	"watch":   watch,
+	"counter": counter,
+
+	"revoke":      revoke,
+	"lost-waiter": lostWaiter,
+	"stm":         stm,
+}
+
+// outcome is one line of output.
+type outcome struct {
+	Scenario string `json:"scenario"`
+	Saw      any    `json:"saw,omitempty"`
+	Error    string `json:"error,omitempty"`
 }
 
 func main() {
-	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: locker counter|trylock|contend|session-expiry|lost-waiter|election|stm [--endpoint URL] ...")
+	o, names, err := parse(os.Args[1:])
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "locker: %v\n", err)
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2:]); err != nil {
-		fmt.Fprintf(os.Stderr, "locker %s: %v\n", os.Args[1], err)
+	if !playAll(o, names) {
 		os.Exit(1)
 	}
 }
 
-func run(name string, args []string) error {
+// playAll plays one scenario after the other, whatever becomes of each.
+func playAll(o options, names []string) bool {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	succeeded := true
+	for _, name := range names {
+		saw, err := play(ctx, o.of(name), name)
+		succeeded = succeeded && err == nil
+		say(outcome{name, saw, text(err)})
+	}
+	return succeeded
+}
+
+func play(ctx context.Context, o options, name string) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	report, err := commands[name](ctx, args)
-	if err != nil {
-		return err
+	return scenarios[name](ctx, o)
+}
+
+func say(line any) {
+	if err := json.NewEncoder(os.Stdout).Encode(line); err != nil {
+		panic(err) // Nobody reads: there is nothing left to do.
 	}
-	return json.NewEncoder(os.Stdout).Encode(report)
 }

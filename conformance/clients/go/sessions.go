@@ -8,20 +8,16 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-type sessionExpiryReport struct {
+type revokeReport struct {
 	DoneSeconds float64 `json:"done_seconds"`
 	WaiterError string  `json:"waiter_error"`
 	KeysLeft    int64   `json:"keys_left"`
 }
 
-// sessionExpiry revokes two leases under their sessions: the holder's, whose
-// Done must close, and before it that of a waiter, whose Lock must fail once
-// its turn comes.
-func sessionExpiry(ctx context.Context, args []string) (any, error) {
-	o, err := parse("session-expiry", args)
-	if err != nil {
-		return nil, err
-	}
+// revoke ends two leases under their sessions: the holder's, whose Done must
+// close, and before it that of a waiter, whose Lock must fail once its turn comes.
+func revoke(ctx context.Context, o options) (any, error) {
+	o.session = 3 // The next keepalive tells the holder: after a third of it.
 	all, closeAll, err := newContenders(ctx, o, 3)
 	if err != nil {
 		return nil, err
@@ -44,7 +40,7 @@ func sessionExpiry(ctx context.Context, args []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	report := sessionExpiryReport{DoneSeconds: seconds, WaiterError: text(<-waited)}
+	report := revokeReport{DoneSeconds: seconds, WaiterError: text(<-waited)}
 	report.KeysLeft, err = keysUnder(ctx, admin, o.name)
 	return report, err
 }
@@ -70,11 +66,7 @@ type lostWaiterReport struct {
 }
 
 // lostWaiter gives up waiting for a held lock: only the holder's key may stay.
-func lostWaiter(ctx context.Context, args []string) (any, error) {
-	o, err := parse("lost-waiter", args)
-	if err != nil {
-		return nil, err
-	}
+func lostWaiter(ctx context.Context, o options) (any, error) {
 	holder, err := newContender(ctx, o)
 	if err != nil {
 		return nil, err

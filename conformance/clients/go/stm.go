@@ -21,11 +21,7 @@ type stmReport struct {
 
 // stm moves one unit at a time between accounts, with nothing but clientv3's
 // software transactional memory to keep the sum.
-func stm(ctx context.Context, args []string) (any, error) {
-	o, err := parse("stm", args)
-	if err != nil {
-		return nil, err
-	}
+func stm(ctx context.Context, o options) (any, error) {
 	all, closeAll, err := newContenders(ctx, o, o.clients)
 	if err != nil {
 		return nil, err

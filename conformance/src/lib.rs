@@ -8,6 +8,7 @@
 //! | [`ports`] | free loopback ports that stay free across a restart |
 //! | [`server`] | latchd or etcd on such ports and a data directory |
 //! | [`etcdctl`] | the real etcdctl, pointed at a server |
+//! | [`clients`] | unmodified clients of other languages, and what each must see |
 //! | [`suite`] | the differential cases: each on two servers, responses compared whole |
 //! | [`model`] | a small pure model of etcd |
 //! | [`random`] | random programs on both servers and the model, and their shrinking |
@@ -21,6 +22,7 @@
 //!
 //! The tests are in `tests/`; README.md says how to run them.
 
+pub mod clients;
 pub mod etcdctl;
 pub mod files;
 pub mod history;

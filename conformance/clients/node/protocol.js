@@ -30,18 +30,15 @@ async function play(scenarios) {
       say({ scenario, saw });
     } catch (error) {
       console.error(error);
-      say({ scenario, error: described(error) });
+      say({ scenario, error: `${error}` });
       succeeded = false;
     }
   }
   return succeeded;
 }
 
-/** An error in words. */
-const described = error => `${error.constructor.name}: ${error.message}`;
-
-/** The error that a promise ends with in words, or null. */
-const failure = promise => promise.then(() => null, described);
+/** The name of the error that a promise ends with, or null. */
+const failure = promise => promise.then(() => null, error => error.constructor.name);
 
 /** Resolves once `look` does to true. */
 async function until(look) {

@@ -1,11 +1,11 @@
 """The scenarios of python-etcd3 and etcd3gw, whose locks are one key, /locks/NAME,
 and which try again and again rather than queue. An adapter has
 
-    connect(endpoint)       a client
-    take(lock, seconds)     whether it was acquired within so many seconds
-    lease_of(client, key)   the lease that the server has for a key
-    refreshed(lock_or_lease) the TTL that a keepalive answers, <= 0 when it is gone
-    lease_facts(client, name)
+    connect(endpoint)         a client
+    take(lock, seconds)       whether it was acquired within so many seconds
+    lease_of(client, key)     the lease that the server has for a key
+    refreshed(lock_or_lease)  the TTL that a keepalive answers, <= 0 when it is gone
+    granted(lease), remaining(lease), keys(lease)
     count(client, prefix), read(client, key)
 """
 
@@ -127,7 +127,7 @@ def lease(adapter, o):
     saw = {
         "granted_ttl": adapter.granted(lease),
         "remains": 90 < adapter.remaining(lease) <= 100,
-        "keys": [key.decode() for key in adapter.keys(lease)],
+        "holds_its_key": adapter.keys(lease) == [o.name.encode()],
         "refreshed_ttl": adapter.refreshed(lease),
     }
     lease.revoke()

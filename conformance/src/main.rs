@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use latchd_conformance::suite;
+use latchd_conformance::{clients, suite};
 
 /// Holds latchd, or any server that speaks etcd's v3 API, against a real etcd.
 ///
@@ -23,6 +23,11 @@ struct Cli {
 enum Command {
     /// The differential cases: each on both servers, all answers compared
     Cases(suite::Options),
+    /// Unmodified clients of other languages on both servers
+    Clients(clients::options::Options),
+    /// The program on Rust's etcd-client, which `clients` runs
+    #[command(hide = true)]
+    RustClient(clients::rust::Options),
 }
 
 #[tokio::main]
@@ -31,5 +36,7 @@ async fn main() -> Result<ExitCode> {
     match cli.command {
         None => suite::options::run(cli.cases).await,
         Some(Command::Cases(options)) => suite::options::run(options).await,
+        Some(Command::Clients(options)) => clients::options::run(options).await,
+        Some(Command::RustClient(options)) => Ok(clients::rust::run(options).await),
     }
 }

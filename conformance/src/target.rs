@@ -37,6 +37,18 @@ impl Kind {
         }
     }
 
+    /// Both of them, for tests that have the same of each: etcd alone where
+    /// `LATCHD_TEST_SERVER` names it.
+    ///
+    /// # Errors
+    /// As [`Self::from_env`].
+    pub fn both_from_env() -> Result<Vec<Self>> {
+        Ok(match Self::from_env()? {
+            Self::Latchd => vec![Self::Latchd, Self::Etcd],
+            Self::Etcd => vec![Self::Etcd],
+        })
+    }
+
     /// The server's binary.
     ///
     /// # Errors

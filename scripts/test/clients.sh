@@ -1,6 +1,7 @@
-# The clients of other languages, for conformance/tests/other_clients.rs: each is
-# installed into .cache/clients with all that it needs. A language that is missing
-# and cannot be installed is no failure: its test says that it is skipped.
+# The clients of other languages, for conformance/src/clients: each is installed into
+# .cache/clients with all that it needs, in the versions that its files pin. A
+# language that is missing and cannot be installed is no failure: its tests say that
+# they are skipped.
 # Sourced by ./test.
 # shellcheck shell=bash
 
@@ -32,10 +33,15 @@ build_client() {
         echo "$sum" >"$clients/$language.sum"
 }
 
+# sum_of_client LANGUAGE: of the files that decide what is installed; for Java, what
+# is compiled, too.
 sum_of_client() {
-    find "$root/conformance/clients/$1" -type f \
-        -not -path '*/node_modules/*' -not -path '*/target/*' -print0 |
-        sort -z | xargs -0 sha256sum | sha256sum
+    local sources=$root/conformance/clients/$1
+    case $1 in
+    python) sha256sum "$sources/requirements.txt" ;;
+    node) sha256sum "$sources"/package*.json ;;
+    java) find "$sources/pom.xml" "$sources/src" -type f -print0 | sort -z | xargs -0 sha256sum ;;
+    esac | sha256sum
 }
 
 # may_install_packages WHY PACKAGE...: only says so where it cannot.

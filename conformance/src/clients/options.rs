@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     server::{Server, Spec},
+    suite::servers,
     target::Kind,
 };
 
@@ -106,21 +107,27 @@ pub async fn run(options: Options) -> Result<ExitCode> {
         || vec![Host::Fresh(Kind::Latchd), Host::Fresh(Kind::Etcd)],
         |url| vec![Host::Given(url.clone())],
     );
-    let mut report = Report::new(hosts.iter().map(Host::name).collect());
+    if options.endpoint.is_none() {
+        servers::build_etcd().await?;
+        servers::build_latchd().await?;
+    }
+    let mut report = Report::default();
     for host in &hosts {
         for (program, verdicts) in each_alone(&options, &launcher, host).await? {
-            for (scenario, verdict) in verdicts {
-                report.add(program.name(), &scenario.to_string(), &host.name(), verdict);
-                report.note(program, scenario);
-            }
+            report.add(program.name(), &host.name(), verdicts);
+            report.explain(program);
         }
         for group in [Group::Queue, Group::Bare] {
             let verdict = all_together(&options, &launcher, host, group).await?;
-            report.add(group_name(group), "counter", &host.name(), verdict);
+            let counted = [(Scenario::Counter, verdict)];
+            report.add(group_name(group), &host.name(), counted);
         }
     }
     println!("{report}");
-    Ok(ExitCode::from(u8::from(report.failed > 0)))
+    Ok(match report.is_good() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
 }
 
 type Verdicts = Vec<(Scenario, Verdict)>;

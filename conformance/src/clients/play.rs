@@ -62,6 +62,12 @@ struct Line {
 /// What a program saw in each scenario, or what it met instead.
 pub type Seen = BTreeMap<Scenario, Result<Value, String>>;
 
+/// The last lines of what it wrote to stderr.
+fn tail(stderr: &str) -> String {
+    let lines: Vec<&str> = stderr.lines().collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
+}
+
 fn failed(error: anyhow::Error) -> Verdict {
     Verdict::Failed(format!("{error:#}"))
 }
@@ -143,18 +149,15 @@ impl<'a> Play<'a> {
     /// When it cannot be started, does not end, or prints what nobody can read.
     pub async fn seen(&self, scenarios: &[Scenario]) -> Result<Seen> {
         let exit = self.start(scenarios)?.exit(LIMIT).await?;
-        let silent = || Err(format!("it said nothing\n{}", exit.stderr));
+        let silent = || Err(format!("it said nothing, but: {}", tail(&exit.stderr)));
         let mut seen: Seen = scenarios.iter().map(|s| (*s, silent())).collect();
         for line in exit.stdout.lines() {
             let line: Line = serde_json::from_str(line).with_context(|| format!("{exit:#?}"))?;
             let Some(scenario) = line.scenario else {
                 continue; // It is ready.
             };
-            let saw = line.saw.ok_or_else(|| line.error.unwrap_or_default());
-            seen.insert(
-                scenario,
-                saw.map_err(|error| format!("{error}\n{}", exit.stderr)),
-            );
+            let met = || format!("{}\n{}", line.error.unwrap_or_default(), tail(&exit.stderr));
+            seen.insert(scenario, line.saw.ok_or_else(met));
         }
         Ok(seen)
     }

@@ -1,111 +1,116 @@
 //! The table of what came of all programs, and what is to be said about it.
 
 use std::{
-    collections::BTreeMap,
-    fmt::{self, Write},
+    collections::{BTreeMap, BTreeSet},
+    fmt,
 };
 
-use comfy_table::{Cell, Table, presets};
+use comfy_table::{Table, presets};
 
 use super::{Program, Scenario, expected, play::Verdict};
 
-/// The table, and what is to be said about it.
+/// A row for each program and host, a column for each scenario.
+#[derive(Default)]
 pub(super) struct Report {
-    hosts: Vec<String>,
-    /// By program and scenario, in the order they came: a mark for each host.
-    rows: Vec<((String, String), BTreeMap<String, &'static str>)>,
-    details: Vec<String>,
+    rows: Vec<(String, String, BTreeMap<Scenario, &'static str>)>,
     notes: Vec<String>,
-    pub(super) failed: usize,
+    failures: Vec<String>,
+    passed: usize,
+    skipped: usize,
 }
 
 impl Report {
-    pub(super) fn new(hosts: Vec<String>) -> Self {
-        Self {
-            hosts,
-            rows: Vec::new(),
-            details: Vec::new(),
-            notes: Vec::new(),
-            failed: 0,
+    /// Adds what came of a program on a host.
+    pub(super) fn add(
+        &mut self,
+        name: &str,
+        host: &str,
+        verdicts: impl IntoIterator<Item = (Scenario, Verdict)>,
+    ) {
+        let mut marks = BTreeMap::new();
+        for (scenario, verdict) in verdicts {
+            marks.insert(scenario, self.mark(name, host, scenario, verdict));
         }
+        self.rows.push((name.to_owned(), host.to_owned(), marks));
     }
 
-    /// Adds what came of a program's scenario on a host.
-    pub(super) fn add(&mut self, program: &str, scenario: &str, host: &str, verdict: Verdict) {
-        let mark = match verdict {
-            Verdict::Passed => "passed",
+    fn mark(
+        &mut self,
+        name: &str,
+        host: &str,
+        scenario: Scenario,
+        verdict: Verdict,
+    ) -> &'static str {
+        match verdict {
+            Verdict::Passed => {
+                self.passed += 1;
+                "passed"
+            }
+            Verdict::Failed(why) => {
+                let failure = format!("FAILED {name} {scenario} on {host}: {why}");
+                self.failures.push(failure);
+                "FAILED"
+            }
             Verdict::Cannot(why) => {
-                self.note_once(format!("{program} {scenario}: {why}"));
+                self.note(format!("{name}: {why}"));
                 "-"
             }
             Verdict::Skipped(why) => {
-                self.note_once(format!("SKIPPED {program}: {why}"));
+                self.skipped += 1;
+                self.note(format!("SKIPPED {name}: {why}"));
                 "skipped"
             }
-            Verdict::Failed(why) => {
-                self.failed += 1;
-                self.details
-                    .push(format!("FAILED {program} {scenario} on {host}:\n{why}"));
-                "FAILED"
-            }
-        };
-        let key = (program.to_owned(), scenario.to_owned());
-        if !self.rows.iter().any(|(row, _)| *row == key) {
-            self.rows.push((key.clone(), BTreeMap::new()));
         }
-        for (row, marks) in &mut self.rows {
-            if *row == key {
-                marks.insert(host.to_owned(), mark);
+    }
+
+    /// Says what a library keeps from its program.
+    pub(super) fn explain(&mut self, program: Program) {
+        for scenario in Scenario::COMMON {
+            if let Some(why) = expected::hidden(program, scenario) {
+                self.note(format!("{program}: {why}"));
             }
         }
     }
 
-    /// Says what the library keeps from its program there.
-    pub(super) fn note(&mut self, program: Program, scenario: Scenario) {
-        if let Some(hidden) = expected::hidden(program, scenario) {
-            self.note_once(format!("{program} {scenario}: {hidden}"));
-        }
-    }
-
-    fn note_once(&mut self, note: String) {
+    fn note(&mut self, note: String) {
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }
+    }
+
+    /// Whether nothing failed.
+    pub(super) fn is_good(&self) -> bool {
+        self.failures.is_empty()
+    }
+
+    fn table(&self) -> Table {
+        let marks = self.rows.iter().flat_map(|(_, _, marks)| marks.keys());
+        let columns: BTreeSet<Scenario> = marks.copied().collect();
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        let titles = columns.iter().map(ToString::to_string);
+        let header = ["program".to_owned(), "server".to_owned()];
+        table.set_header(header.into_iter().chain(titles));
+        for (name, host, marks) in &self.rows {
+            let cells = columns.iter().map(|column| marks.get(column).copied());
+            let start = [name.as_str(), host.as_str()].into_iter();
+            table.add_row(start.chain(cells.map(Option::unwrap_or_default)));
+        }
+        table
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-        let mut header = vec!["program".to_owned(), "scenario".to_owned()];
-        header.extend(self.hosts.iter().cloned());
-        table.set_header(header);
-        for ((program, scenario), marks) in &self.rows {
-            let mut row = vec![Cell::new(program), Cell::new(scenario)];
-            let mark = |host| marks.get(host).copied().unwrap_or_default();
-            row.extend(self.hosts.iter().map(|host| Cell::new(mark(host))));
-            table.add_row(row);
-        }
-        writeln!(f, "{table}\n")?;
-        for line in self.notes.iter().chain(&self.details) {
+        writeln!(f, "{}\n", self.table().trim_fmt())?;
+        for line in self.notes.iter().chain(&self.failures) {
             writeln!(f, "{line}")?;
         }
-        self.totals(f)
-    }
-}
-
-impl Report {
-    fn totals(&self, f: &mut impl Write) -> fmt::Result {
-        let count = |mark| {
-            let marks = self.rows.iter().flat_map(|(_, marks)| marks.values());
-            marks.filter(|found| **found == mark).count()
-        };
-        let (passed, failed) = (count("passed"), count("FAILED"));
+        let (passed, failed) = (self.passed, self.failures.len());
         write!(
             f,
             "\n{passed} passed, {failed} failed, {} skipped",
-            count("skipped")
+            self.skipped
         )
     }
 }

@@ -6,11 +6,7 @@ use etcd_client::{Client, Compare, CompareOp, PutOptions, Txn, TxnOp};
 use futures::future::try_join_all;
 
 use super::{Launcher, Play, Program, Scale, Scenario, program::Keys};
-use crate::{
-    locks,
-    process::Process,
-    wait::{SOON, until, within},
-};
+use crate::{locks, process::Process, wait::SOON};
 
 /// Seconds; until all are there.
 const GATE_TTL: i64 = 600;
@@ -63,7 +59,8 @@ pub async fn count_together(
         running.push((*program, play.start(&[Scenario::Counter])?));
     }
     try_join_all(running.iter_mut().map(ready)).await?;
-    gate.open(programs.len() * scale.clients).await?;
+    let opened = gate.open(programs.len() * scale.clients).await;
+    opened.with_context(|| stories(&running))?;
     for (program, mut process) in running {
         let exit = process.exit(SOON * 9).await?;
         exit.ok().with_context(|| program.name())?;
@@ -74,6 +71,12 @@ pub async fn count_together(
         turns: programs.len() * scale.clients * scale.turns,
         counter: counter.value_str()?.parse()?,
     })
+}
+
+fn stories(running: &[(Program, Process)]) -> String {
+    let story =
+        |(program, process): &(Program, Process)| format!("{program}: {}", process.stderr());
+    running.iter().map(story).collect::<Vec<_>>().join("\n")
 }
 
 async fn ready((program, process): &mut (Program, Process)) -> Result<()> {
@@ -146,9 +149,7 @@ impl<'a> Gate<'a> {
     async fn open(self, contenders: usize) -> Result<()> {
         match self {
             Self::Queue { client, name, key } => {
-                let all = i64::try_from(contenders)? + 1;
-                let queued = async || Ok(locks::count(client, &name).await? == all);
-                within(SOON * 3, "all contenders", until("the queue", queued)).await?;
+                locks::await_count(client, &name, i64::try_from(contenders)? + 1).await?;
                 client.lock_client().unlock(key).await?;
             }
             Self::Bare { client, key } => {

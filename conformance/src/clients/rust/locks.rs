@@ -175,10 +175,10 @@ pub(super) async fn counter(task: &Task) -> Result<Value> {
 }
 
 async fn read(client: &Client, key: &str) -> Result<i64> {
-    let found = get(client, key).await?;
-    Ok(found.map_or(Ok(0), |kv| {
-        kv.value_str()?.parse().map_err(anyhow::Error::from)
-    })?)
+    match get(client, key).await? {
+        Some(kv) => Ok(kv.value_str()?.parse()?),
+        None => Ok(0),
+    }
 }
 
 /// Takes a lock, however long that takes; returns its key.

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::io;
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -66,16 +66,20 @@ pub enum Door {
 
 impl Routes {
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-        let content_type = request.headers().get(header::CONTENT_TYPE);
-        let is_grpc =
-            content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-        Ok(match (self.door, is_grpc) {
-            (Door::Client | Door::GrpcOnly, true) => self.grpc.answer(request).await,
+        Ok(match (self.door, is_grpc(&request)) {
+            (Door::Client | Door::GrpcOnly, true) => self.grpc.answer(request.map(Body::new)).await,
             (Door::GrpcOnly, false) => not_grpc(),
             (Door::Monitoring, _) => self.http.answer_monitor(request).await,
             (Door::Client, false) | (Door::HttpOnly, _) => self.http.answer(request).await,
         })
     }
+}
+
+/// Over HTTP/1.1 nothing is gRPC: the JSON gateway takes any content type.
+fn is_grpc(request: &Request<Incoming>) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    let told = content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    told && request.version() == Version::HTTP_2
 }
 
 /// As grpc-go refuses what is not gRPC.

@@ -19,6 +19,7 @@ use crate::compactor::Compactor;
 use crate::config::{Config, plain};
 use crate::grpc::{GrpcRouter, Services};
 use crate::http::HttpRouter;
+use crate::http::gateway::Gateway;
 use crate::lessor::Lessor;
 use crate::listener::{self, Door, Lifecycle, Routes};
 use crate::mvcc::open::{DirectoryLock, OpenError, open, open_unsynced};
@@ -149,6 +150,7 @@ impl Server {
             quota: config.limits.told_quota(),
         };
         let member = ThisMember::new(self.backend.clone(), about);
+        let stopping = self.lifecycle.stopping.clone();
         let services = Services {
             backend: self.backend.clone(),
             limits: config.limits,
@@ -156,11 +158,16 @@ impl Server {
             slow_call: config.slow_call,
             member: member.clone(),
             contenders: self.contenders.clone(),
-            stopping: self.lifecycle.stopping.clone(),
+            stopping: stopping.clone(),
         };
+        let grpc = GrpcRouter::new(services);
+        let gateway = config.grpc_gateway.then(|| {
+            let most = config.connections.max_streams;
+            Gateway::new(grpc.clone(), config.limits, most, stopping)
+        });
         Routes {
-            grpc: GrpcRouter::new(services),
-            http: HttpRouter::new(member),
+            grpc,
+            http: HttpRouter::new(member, gateway),
             door: Door::Client,
             settings: config.connections,
         }

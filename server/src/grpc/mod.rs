@@ -3,6 +3,7 @@
 mod auth;
 mod cluster;
 mod counted;
+pub mod deadline;
 mod election;
 mod kv;
 mod lease;

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt};
-use http::{HeaderMap, HeaderValue, Request, Response};
-use hyper::body::Incoming;
+use http::{HeaderValue, Request, Response};
 use latchd_proto::etcdserverpb::auth_server::AuthServer;
 use latchd_proto::etcdserverpb::cluster_server::ClusterServer;
 use latchd_proto::etcdserverpb::kv_server::KvServer;
@@ -23,6 +22,7 @@ use tracing::warn;
 use super::auth::AuthRpc;
 use super::cluster::ClusterRpc;
 use super::counted::Counted;
+use super::deadline;
 use super::election::ElectionRpc;
 use super::kv::KvRpc;
 use super::lease::LeaseRpc;
@@ -131,9 +131,9 @@ impl GrpcRouter {
         }
     }
 
-    /// Answers one gRPC request.
-    pub fn answer(&self, request: Request<Incoming>) -> Answer {
-        let deadline = deadline_of(request.headers());
+    /// Answers one gRPC request, over a connection or from the JSON gateway.
+    pub fn answer(&self, request: Request<Body>) -> Answer {
+        let deadline = deadline::of_call(request.headers());
         let uri = request.uri().clone();
         let counted = Counted::begin(uri.path());
         let (began, slow_call) = (clock::now(), self.slow_call);
@@ -155,7 +155,7 @@ impl GrpcRouter {
         }
     }
 
-    fn dispatch(&self, request: Request<Incoming>) -> Answer {
+    fn dispatch(&self, request: Request<Body>) -> Answer {
         let path = request.uri().path();
         let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
         match service.map(|(service, _)| service) {
@@ -190,30 +190,13 @@ fn warn_if_slow(path: &str, took: Duration, limit: Duration) {
     }
 }
 
-fn call<S>(service: &S, request: Request<Incoming>) -> Answer
+fn call<S>(service: &S, request: Request<Body>) -> Answer
 where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = std::convert::Infallible>
-        + Clone,
+    S: Service<Request<Body>, Response = Response<Body>, Error = std::convert::Infallible> + Clone,
     S::Future: Send + 'static,
 {
     let answer = service.clone().call(request);
     answer.unwrap_or_else(|never| match never {}).boxed()
-}
-
-/// The time that the client gives the call (gRPC's `grpc-timeout`: digits and a unit).
-fn deadline_of(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let amount: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
-    match unit {
-        "H" => Some(Duration::from_secs(amount * 3600)),
-        "M" => Some(Duration::from_secs(amount * 60)),
-        "S" => Some(Duration::from_secs(amount)),
-        "m" => Some(Duration::from_millis(amount)),
-        "u" => Some(Duration::from_micros(amount)),
-        "n" => Some(Duration::from_nanos(amount)),
-        _ => None,
-    }
 }
 
 /// Turns what tonic itself refuses into what grpc-go says, which etcd's clients know.
@@ -252,27 +235,6 @@ fn unknown_method(path: &str) -> Option<Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn deadlines_in_every_unit() {
-        let deadline = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("grpc-timeout", HeaderValue::from_static(text));
-            deadline_of(&headers)
-        };
-        assert_eq!(deadline("1H"), Some(Duration::from_secs(3600)));
-        assert_eq!(deadline("2M"), Some(Duration::from_secs(120)));
-        assert_eq!(deadline("3S"), Some(Duration::from_secs(3)));
-        assert_eq!(deadline("4m"), Some(Duration::from_millis(4)));
-        assert_eq!(deadline("5u"), Some(Duration::from_micros(5)));
-        assert_eq!(
-            deadline("99999999n"),
-            Some(Duration::from_nanos(99_999_999))
-        );
-        for bad in ["", "S", "1", "1x", "-1S", "999999999S"] {
-            assert_eq!(deadline(bad), None, "{bad}");
-        }
-    }
 
     fn told(status: Status) -> (Code, String) {
         let response = as_grpc_go(status.into_http(), "/etcdserverpb.KV/Nope");

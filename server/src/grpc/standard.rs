@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use futures::StreamExt;
 use http::{Request, Response};
 use http_body_util::{BodyStream, StreamBody};
-use hyper::body::Incoming;
 use latchd_proto::FILE_DESCRIPTOR_SET;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -14,7 +13,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt};
 
-type Erased = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
+type Erased = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 /// gRPC's own services; cheap to clone.
 #[derive(Clone)]
@@ -68,7 +67,7 @@ pub struct Call {
 
 impl Call {
     /// Answers `request`.
-    pub async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+    pub async fn answer(self, request: Request<Body>) -> Response<Body> {
         match self.service.oneshot(request).await {
             Ok(response) => cut_when(self.stopping, response),
             Err(never) => match never {},
@@ -78,7 +77,7 @@ impl Call {
 
 fn erase<S>(service: S) -> Erased
 where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
         + Clone
         + Send
         + Sync

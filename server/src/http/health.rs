@@ -1,12 +1,12 @@
 //! `/health`, `/livez` and `/readyz`, in etcd 3.7.1's words (`etcdhttp/health.go`).
 
-use http::{Response, StatusCode, header};
+use http::{Response, StatusCode};
 use latchd_proto::etcdserverpb::{AlarmType, RangeRequest};
 use serde_json::json;
 use tonic::body::Body;
 use url::form_urlencoded;
 
-use super::respond;
+use super::{nosniff, respond};
 use crate::error::Result;
 use crate::metrics::METRICS;
 use crate::service::member::ThisMember;
@@ -113,6 +113,21 @@ fn told_health(status: StatusCode, health: &str, reason: &str) -> Response<Body>
     respond(status, "text/plain; charset=utf-8", body)
 }
 
+/// Whether `path` is `/livez`, `/readyz` or one check of theirs.
+#[must_use]
+pub fn is_check(path: &str) -> bool {
+    let among = |checks: &[Check], prefix: &str| {
+        path.strip_prefix(prefix).is_some_and(|rest| {
+            let names = checks.iter().map(|check| check.name());
+            rest.is_empty()
+                || names
+                    .into_iter()
+                    .any(|name| rest.strip_prefix('/') == Some(name))
+        })
+    };
+    among(LIVE, "/livez") || among(READY, "/readyz")
+}
+
 /// `/livez…`, if `path` is one.
 pub async fn livez(member: &ThisMember, path: &str, query: &str) -> Option<Response<Body>> {
     checks(member, LIVE, path.strip_prefix("/livez")?, query).await
@@ -168,10 +183,5 @@ fn told_checks(passed: bool, report: &str, query: &str) -> Response<Body> {
     } else {
         "ok\n".to_owned()
     };
-    let mut response = respond(StatusCode::OK, text, body);
-    let nosniff = header::HeaderValue::from_static("nosniff");
-    response
-        .headers_mut()
-        .insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
-    response
+    nosniff(respond(StatusCode::OK, text, body))
 }

@@ -1,8 +1,9 @@
 //! Plain HTTP on the client port.
 
+pub mod gateway;
 mod health;
 
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 use serde_json::json;
 use tonic::body::Body;
@@ -10,21 +11,26 @@ use tonic::body::Body;
 use crate::metrics::METRICS;
 use crate::service::member::ThisMember;
 use crate::version;
+use gateway::Gateway;
 
 /// What is answered on `--listen-metrics-urls`, as the first part of a path.
 const MONITORED: [&str; 4] = ["metrics", "health", "livez", "readyz"];
+
+/// What is answered to GET alone, beside the health checks.
+const PAGES: [&str; 3] = ["/version", "/debug/vars", "/health"];
 
 /// The HTTP endpoints; cheap to clone.
 #[derive(Clone)]
 pub struct HttpRouter {
     member: ThisMember,
+    gateway: Option<Gateway>,
 }
 
 impl HttpRouter {
-    /// The endpoints of `member`.
+    /// The endpoints of `member`, and the JSON gateway if there is to be one.
     #[must_use]
-    pub fn new(member: ThisMember) -> HttpRouter {
-        HttpRouter { member }
+    pub fn new(member: ThisMember, gateway: Option<Gateway>) -> HttpRouter {
+        HttpRouter { member, gateway }
     }
 
     /// Answers one HTTP request of a monitor: metrics and health, and nothing else.
@@ -32,7 +38,7 @@ impl HttpRouter {
         let path = request.uri().path();
         let first = path.split('/').nth(1).unwrap_or_default();
         if MONITORED.contains(&first) {
-            self.answer(request).await
+            self.page(request.method(), request.uri()).await
         } else {
             not_found()
         }
@@ -50,14 +56,25 @@ impl HttpRouter {
 
     /// Answers one HTTP request.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let path = request.uri().path();
-        let query = request.uri().query().unwrap_or_default();
-        if request.method() != Method::GET && !path.starts_with("/v3") {
+        match (&self.gateway, gateway::path_of(request.uri())) {
+            (Some(gateway), Some(path)) => gateway.answer(&path, request).await,
+            _ => self.page(request.method(), request.uri()).await,
+        }
+    }
+
+    async fn page(&self, method: &Method, uri: &Uri) -> Response<Body> {
+        let path = uri.path();
+        let query = uri.query().unwrap_or_default();
+        // As in etcd, these alone can be had by any method.
+        if path == "/metrics" {
+            return self.metrics();
+        }
+        let is_page = PAGES.contains(&path) || health::is_check(path);
+        if method != Method::GET && is_page {
             return refuse_method();
         }
         let found = match path {
             "/version" => Some(versions()),
-            "/metrics" => Some(self.metrics()),
             "/debug/vars" => Some(debug_vars()),
             "/health" => Some(health::health(&self.member, query).await),
             _ if path.starts_with("/livez") => health::livez(&self.member, path, query).await,
@@ -96,12 +113,21 @@ fn refuse_method() -> Response<Body> {
     );
     let get = header::HeaderValue::from_static("GET");
     refused.headers_mut().insert(header::ALLOW, get);
-    refused
+    nosniff(refused)
 }
 
 fn not_found() -> Response<Body> {
     let text = "404 page not found\n".to_owned();
-    respond(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", text)
+    let missing = respond(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", text);
+    nosniff(missing)
+}
+
+/// As Go marks plain texts that it says by itself.
+fn nosniff(mut response: Response<Body>) -> Response<Body> {
+    let nosniff = header::HeaderValue::from_static("nosniff");
+    let name = header::X_CONTENT_TYPE_OPTIONS;
+    response.headers_mut().insert(name, nosniff);
+    response
 }
 
 fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {

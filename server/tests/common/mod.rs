@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "not every test file uses all of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
+pub mod json;
+
 use std::collections::HashSet;
 use std::time::Duration;
 

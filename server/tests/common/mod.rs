@@ -9,7 +9,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use etcd_client::{Client, Error, EventType, GetOptions, WatchOptions};
-use latchd::{Config, Server};
+use latchd::mvcc::open::OpenError;
+use latchd::{Config, Server, StartError};
 use tempfile::TempDir;
 use tonic::Code;
 
@@ -64,9 +65,15 @@ impl Fixture {
 }
 
 async fn serve(dir: &TempDir) -> Server {
-    Server::start(Config::local(dir.path().to_owned()))
-        .await
-        .unwrap()
+    let mut tries = 0;
+    loop {
+        match Server::start(Config::local(dir.path().to_owned())).await {
+            // A child that another test just forked has our files, locks included, until its exec.
+            Err(StartError::Open(OpenError::InUse(_))) if tries < 100 => tries += 1,
+            started => return started.unwrap(),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// The code and text of a refusal.

@@ -5,12 +5,13 @@
 use anyhow::{Result, ensure};
 use latchd_conformance::{
     clients::{
-        Launcher, Program, Scale,
+        Launcher, Play, Program, Scale, Scenario,
         together::{Group, count_together},
     },
-    server::Spec,
+    server::{Server, Spec},
     target::Kind,
 };
+use tokio::try_join;
 
 /// Few, because on etcd each hand-over takes up to 100 ms.
 const SCALE: Scale = Scale {
@@ -23,12 +24,8 @@ const SCALE: Scale = Scale {
 async fn count(group: Group) -> Result<()> {
     let launcher = Launcher::new(env!("CARGO_BIN_EXE_latchd-conformance"));
     let installed = |program: &Program| launcher.command(*program).is_ok();
-    let all: Vec<Program> = group.programs().filter(installed).collect();
+    let programs: Vec<Program> = group.programs().filter(installed).collect();
     for kind in Kind::both_from_env()? {
-        // latchd has no JSON gateway yet.
-        let gateway = [Program::Json, Program::PythonEtcd3gw];
-        let can = |program: &&Program| kind == Kind::Etcd || !gateway.contains(program);
-        let programs: Vec<Program> = all.iter().filter(can).copied().collect();
         let server = Spec::of(kind)?.start().await?;
         let url = server.spec().url();
         let counted = count_together(&launcher, &programs, &url, SCALE).await?;
@@ -47,4 +44,32 @@ async fn those_who_queue_under_one_name_count_together() -> Result<()> {
 #[tokio::test]
 async fn those_who_lock_one_key_count_together() -> Result<()> {
     count(Group::Bare).await
+}
+
+/// That the counts above can go wrong at all: without a lock in common they do.
+#[tokio::test]
+async fn under_a_lock_of_its_own_each_spoils_the_others_count() -> Result<()> {
+    let launcher = Launcher::new(env!("CARGO_BIN_EXE_latchd-conformance"));
+    let server = Server::start().await?;
+    let scale = Scale {
+        clients: 1,
+        turns: 300,
+        ..SCALE
+    };
+    let counts = |program, name| {
+        let play = Play::new(&launcher, program, server.spec().url());
+        play.at(scale).named(name, "count")
+    };
+    let (one, other) = (counts(Program::Go, "one"), counts(Program::Rust, "other"));
+    let asked = [Scenario::Counter];
+    try_join!(one.seen(&asked), other.seen(&asked))?;
+    let found = server
+        .client()
+        .await?
+        .kv_client()
+        .get("count", None)
+        .await?;
+    let counter: usize = found.kvs()[0].value_str()?.parse()?;
+    ensure!(counter < 600, "no turn was lost");
+    Ok(())
 }

@@ -12,15 +12,11 @@ use latchd_conformance::{
 
 /// Plays all scenarios of a program on a fresh server of each kind.
 async fn plays(program: Program) -> Result<()> {
-    plays_on(Kind::both_from_env()?, program).await
-}
-
-async fn plays_on(kinds: Vec<Kind>, program: Program) -> Result<()> {
     let launcher = Launcher::new(env!("CARGO_BIN_EXE_latchd-conformance"));
     if let Err(missing) = launcher.command(program) {
         return target::skip(&missing.to_string());
     }
-    for kind in kinds {
+    for kind in Kind::both_from_env()? {
         // The watch scenario compacts, so each program has a server of its own.
         let mut server = Spec::of(kind)?.start().await?;
         let play = Play::new(&launcher, program, server.spec().url());
@@ -66,10 +62,10 @@ async fn node_etcd3() -> Result<()> {
 
 #[tokio::test]
 async fn plain_json_over_the_gateway() -> Result<()> {
-    plays_on(vec![Kind::Etcd], Program::Json).await
+    plays(Program::Json).await
 }
 
 #[tokio::test]
 async fn python_etcd3gw_over_the_gateway() -> Result<()> {
-    plays_on(vec![Kind::Etcd], Program::PythonEtcd3gw).await
+    plays(Program::PythonEtcd3gw).await
 }

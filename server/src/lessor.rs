@@ -179,10 +179,10 @@ impl Lessor {
     }
 }
 
-/// A TTL that a clock can be moved by: etcd allows 9,000,000,000 s, which is 285 years.
+/// A TTL that a clock can be moved by, whatever a file says; none that etcd grants is longer.
 fn bounded(ttl: Ttl) -> Duration {
-    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-    ttl.duration().min(CENTURY)
+    const MOST: Duration = Duration::from_secs(9_000_000_000);
+    ttl.duration().min(MOST)
 }
 
 #[cfg(test)]
@@ -223,6 +223,19 @@ mod tests {
             [LeaseId(7)],
             "it is there until the revoke is durable"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_ttl_is_counted_whole() {
+        let (lessor, proposer) = running();
+        let longest = Ttl {
+            millis: 9_000_000_000_000,
+        };
+        lessor.granted(LeaseId(7), longest);
+        clock::sleep(Duration::from_millis(1)).await;
+        let left = lessor.remaining(LeaseId(7)).unwrap().0;
+        assert_eq!(left, longest.duration() - Duration::from_millis(1));
+        assert_eq!(proposed(&proposer), []);
     }
 
     #[tokio::test(start_paused = true)]

@@ -182,13 +182,13 @@ impl ThisMember {
     }
 }
 
-/// An alarm as etcd prints it among a status's errors.
+/// An alarm as etcd prints it among a status's errors: as Go prints a message, without a zero.
 fn alarm_text(alarm: &AlarmMember) -> String {
-    format!(
-        "memberID:{} alarm:{}",
-        alarm.member_id,
-        alarm.alarm().as_str_name()
-    )
+    let kind = alarm.alarm().as_str_name();
+    match alarm.member_id {
+        0 => format!("alarm:{kind}"),
+        member => format!("memberID:{member} alarm:{kind}"),
+    }
 }
 
 /// Whether etcd takes this for a peer's URL.
@@ -214,5 +214,22 @@ fn downgrade_target(text: &str) -> Result<()> {
         Ok(())
     } else {
         Err(Error::DowngradeTarget)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use latchd_proto::etcdserverpb::AlarmType;
+
+    use super::*;
+
+    #[test]
+    fn an_alarm_for_every_member_names_none() {
+        let alarm = |member_id| AlarmMember {
+            member_id,
+            alarm: AlarmType::Nospace.into(),
+        };
+        assert_eq!(alarm_text(&alarm(0)), "alarm:NOSPACE");
+        assert_eq!(alarm_text(&alarm(7)), "memberID:7 alarm:NOSPACE");
     }
 }

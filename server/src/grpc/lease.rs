@@ -10,6 +10,7 @@ use latchd_proto::etcdserverpb::{
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::router::in_go_on_a_stream;
 use super::until_stopped;
 use crate::backend::Backend;
 use crate::error::Result as LatchdResult;
@@ -87,5 +88,5 @@ impl lease_server::Lease for LeaseRpc {
 
 /// The next request; the outer result is [`until_stopped`]'s.
 async fn next_of<T>(requests: &mut Streaming<T>) -> LatchdResult<Result<Option<T>, Status>> {
-    Ok(requests.message().await)
+    Ok(requests.message().await.map_err(in_go_on_a_stream))
 }

@@ -42,6 +42,12 @@ use crate::service::watch::WatchOptions;
 /// How tonic says that a message is too large, with code OUT_OF_RANGE: then the two numbers.
 const TOO_LARGE: &str = "Error, decoded message length too large: found ";
 
+/// How tonic says, with code INTERNAL, that bytes are no message of the call's type: then why.
+const NOT_DECODED: &str = "failed to decode Protobuf message: ";
+
+/// How tonic says, with code INTERNAL, that a unary call ended before its message.
+const NO_MESSAGE: &str = "Missing request message.";
+
 /// Calls whose purpose is to wait for somebody else. (Streams are answered at once.)
 const MAY_WAIT: &[&str] = &["/v3lockpb.Lock/Lock", "/v3electionpb.Election/Campaign"];
 
@@ -157,30 +163,34 @@ impl GrpcRouter {
 
     fn dispatch(&self, request: Request<Body>) -> Answer {
         let path = request.uri().path();
-        let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
-        match service.map(|(service, _)| service) {
-            Some("etcdserverpb.KV") => call(&self.kv, request),
-            Some("etcdserverpb.Watch") => call(&self.watch, request),
-            Some("etcdserverpb.Lease") => call(&self.lease, request),
-            Some("v3lockpb.Lock") => call(&self.lock, request),
-            Some("v3electionpb.Election") => call(&self.election, request),
-            Some("etcdserverpb.Cluster") => call(&self.cluster, request),
-            Some("etcdserverpb.Maintenance") => call(&self.maintenance, request),
-            Some("etcdserverpb.Auth") => call(&self.auth, request),
-            other => {
-                let service = other.unwrap_or(path);
-                match self.standard.find(service) {
-                    Some(call) => call.answer(request).boxed(),
-                    None => unknown_service(service),
-                }
-            }
+        let Some((service, _)) = service_and_method(path) else {
+            return refused(format!("malformed method name: {path:?}"));
+        };
+        match service {
+            "etcdserverpb.KV" => call(&self.kv, request),
+            "etcdserverpb.Watch" => call(&self.watch, request),
+            "etcdserverpb.Lease" => call(&self.lease, request),
+            "v3lockpb.Lock" => call(&self.lock, request),
+            "v3electionpb.Election" => call(&self.election, request),
+            "etcdserverpb.Cluster" => call(&self.cluster, request),
+            "etcdserverpb.Maintenance" => call(&self.maintenance, request),
+            "etcdserverpb.Auth" => call(&self.auth, request),
+            service => match self.standard.find(service) {
+                Some(call) => call.answer(request).boxed(),
+                None => refused(format!("unknown service {service}")),
+            },
         }
     }
 }
 
-fn unknown_service(service: &str) -> Answer {
-    let status = Status::unimplemented(format!("unknown service {service}"));
-    futures::future::ready(status.into_http()).boxed()
+/// The parts of a call's path; none if it has no two.
+fn service_and_method(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix('/')?.rsplit_once('/')
+}
+
+/// A call of what does not exist.
+fn refused(text: String) -> Answer {
+    futures::future::ready(Status::unimplemented(text).into_http()).boxed()
 }
 
 /// Logs a call that took long, as etcd does; its client's deadline ends the watching of it.
@@ -206,14 +216,36 @@ fn as_grpc_go(response: Response<Body>, path: &str) -> Response<Body> {
         return response;
     };
     let is = |code: Code| *status == HeaderValue::from(code as i32);
-    let said = if is(Code::OutOfRange) {
-        Status::from_header_map(response.headers()).and_then(|status| too_large(status.message()))
+    let said = if is(Code::OutOfRange) || is(Code::Internal) {
+        Status::from_header_map(response.headers()).and_then(|status| in_go(status.message()))
     } else if is(Code::Unimplemented) && !response.headers().contains_key("grpc-message") {
         unknown_method(path)
     } else {
         None
     };
     said.map_or(response, Status::into_http)
+}
+
+/// What grpc-go says in place of these words of tonic's.
+fn in_go(message: &str) -> Option<Status> {
+    if message.starts_with(NOT_DECODED) {
+        let text =
+            "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data";
+        return Some(Status::internal(text));
+    }
+    if message == NO_MESSAGE {
+        return Some(Status::unknown("EOF"));
+    }
+    too_large(message)
+}
+
+/// What grpc-go says in place of what tonic says of a stream's message.
+pub(super) fn in_go_on_a_stream(status: Status) -> Status {
+    if status.code() == Code::Internal && status.message().starts_with(NOT_DECODED) {
+        let text = "grpc: failed to unmarshal the received message: proto: cannot parse invalid wire-format data";
+        return Status::internal(text);
+    }
+    status
 }
 
 /// A message over the transport's limit is RESOURCE_EXHAUSTED; tonic's OUT_OF_RANGE looks like a
@@ -227,7 +259,7 @@ fn too_large(message: &str) -> Option<Status> {
 }
 
 fn unknown_method(path: &str) -> Option<Status> {
-    let (service, method) = path.strip_prefix('/')?.split_once('/')?;
+    let (service, method) = service_and_method(path)?;
     let text = format!("unknown method {method} for service {service}");
     Some(Status::unimplemented(text))
 }
@@ -235,6 +267,15 @@ fn unknown_method(path: &str) -> Option<Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_method_is_what_follows_the_last_slash() {
+        assert_eq!(service_and_method("/a.B/C"), Some(("a.B", "C")));
+        assert_eq!(service_and_method("/a/b/C"), Some(("a/b", "C")));
+        for bad in ["/a.B", "a.B/C", "", "/"] {
+            assert_eq!(service_and_method(bad), None, "{bad}");
+        }
+    }
 
     fn told(status: Status) -> (Code, String) {
         let response = as_grpc_go(status.into_http(), "/etcdserverpb.KV/Nope");
@@ -247,7 +288,15 @@ mod tests {
         let large = Status::out_of_range(format!("{TOO_LARGE}9 bytes, the limit is: 8 bytes"));
         let text = "grpc: received message larger than max (9 vs. 8)";
         assert_eq!(told(large), (Code::ResourceExhausted, text.into()));
+        let undecoded = Status::internal(format!("{NOT_DECODED}buffer underflow"));
+        let text =
+            "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data";
+        assert_eq!(told(undecoded), (Code::Internal, text.into()));
         let text = "unknown method Nope for service etcdserverpb.KV";
+        assert_eq!(
+            told(Status::internal(NO_MESSAGE)),
+            (Code::Unknown, "EOF".into())
+        );
         assert_eq!(
             told(Status::unimplemented("")),
             (Code::Unimplemented, text.into())
@@ -255,9 +304,19 @@ mod tests {
     }
 
     #[test]
+    fn of_a_streams_message_grpc_go_says_other_words() {
+        let undecoded = Status::internal(format!("{NOT_DECODED}buffer underflow"));
+        let text = "grpc: failed to unmarshal the received message: proto: cannot parse invalid wire-format data";
+        assert_eq!(in_go_on_a_stream(undecoded).message(), text);
+        let other = Status::cancelled("it went away");
+        assert_eq!(in_go_on_a_stream(other).message(), "it went away");
+    }
+
+    #[test]
     fn what_a_service_says_stays() {
         for status in [
             Status::out_of_range("compacted"),
+            Status::internal("it broke"),
             Status::unimplemented("not yet"),
         ] {
             let before = (status.code(), status.message().to_owned());

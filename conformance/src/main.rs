@@ -31,8 +31,15 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> Result<ExitCode> {
-    let cli = Cli::parse();
+async fn main() -> ExitCode {
+    run(Cli::parse()).await.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(2)
+    })
+}
+
+/// The exit code is 1 when the server is not as it should be.
+async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         None => suite::options::run(cli.cases).await,
         Some(Command::Cases(options)) => suite::options::run(options).await,

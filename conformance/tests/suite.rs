@@ -17,5 +17,10 @@ async fn every_case_is_equal_or_explained() -> Result<()> {
     let report = report::table(&outcome);
     println!("{report}");
     ensure!(outcome.is_good(), "{report}");
+    ensure!(
+        outcome.cases.len() >= 400,
+        "only {} cases",
+        outcome.cases.len()
+    );
     Ok(())
 }

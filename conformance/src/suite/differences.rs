@@ -12,15 +12,34 @@ pub struct Explained {
     pub what: &'static str,
     /// The places in the answer.
     pub path: &'static str,
-    /// What latchd has there; `(absent)` for nothing.
-    pub tested: &'static str,
+    /// What latchd may have there; `(absent)` for nothing.
+    pub tested: &'static [&'static str],
     /// Why.
     pub reason: &'static str,
 }
 
 /// All of them, at most ten. One that a full run does not need is an error: delete
 /// its entry.
-pub const EXPLAINED: &[Explained] = &[];
+pub const EXPLAINED: &[Explained] = &[
+    Explained {
+        cases: "kv/frames: a field of another type",
+        what: "KV/Put (raw)",
+        path: "end.*",
+        tested: &["Internal", "grpc: error unmarshalling request: *"],
+        reason: "Go takes a known field of a wrong type for one that nobody knows, and leaves it out",
+    },
+    Explained {
+        cases: "txn/limits: 60 deep",
+        what: "KV/Txn",
+        path: "*",
+        tested: &[
+            "Internal",
+            "grpc: error unmarshalling request: *",
+            "(absent)",
+        ],
+        reason: "a message may be nested 100 deep, a Txn in a Txn so 49 deep: a bound for the stack",
+    },
+];
 
 impl Explained {
     /// Whether it is about this difference of this case.
@@ -34,7 +53,7 @@ impl Explained {
         matches(self.cases, case)
             && matches(self.what, &difference.what)
             && matches(self.path, &difference.path)
-            && matches(self.tested, &tested)
+            && self.tested.iter().any(|pattern| matches(pattern, &tested))
     }
 }
 
@@ -54,7 +73,7 @@ mod tests {
         cases: "lease/*",
         what: "Lease/LeaseGrant",
         path: "TTL",
-        tested: "1",
+        tested: &["1"],
         reason: "finer times",
     }];
 

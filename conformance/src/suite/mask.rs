@@ -7,6 +7,7 @@
 //! | hashes | a name as well, so that equal ones stay equal |
 //! | numbers of raft, sizes | a word; that they are there, and not zero, is compared |
 //! | the rest of a TTL | a word, when it is in bounds |
+//! | the order of a lease's keys | is by name |
 //! | addresses and names of a member | a word, wherever they stand |
 //!
 //! Nothing else is masked. Bytes become text, so that a difference can be read.
@@ -116,7 +117,10 @@ impl<'a> Mask<'a> {
             (Value::Array(all), _) => all.into_iter().map(|v| self.value(field, v)).collect(),
             (value @ (Value::Null | Value::Bool(_)), _) => value,
             (value, Some(kind)) => self.known(kind, &value).unwrap_or(value),
-            (Value::String(text), None) => json!(self.text(&text)),
+            (Value::String(text), None) => match text.strip_prefix("memberID:") {
+                Some(alarm) => json!(self.alarm(alarm)),
+                None => json!(self.text(&text)),
+            },
             (value, None) => value,
         }
     }
@@ -125,8 +129,12 @@ impl<'a> Mask<'a> {
         if let Some(rest) = rest_of_ttl(&object) {
             object.insert("TTL".to_owned(), json!(rest));
         }
+        let of_lease = object.contains_key("grantedTTL");
         let masked = object.into_iter().map(|(name, value)| {
-            let value = self.value(&name, value);
+            let value = match self.value(&name, value) {
+                Value::Array(keys) if of_lease => in_order(keys),
+                value => value,
+            };
             (name, value)
         });
         Value::Object(masked.collect())
@@ -186,6 +194,20 @@ impl<'a> Mask<'a> {
         words.collect::<Vec<_>>().join("/")
     }
 
+    /// An alarm among a status's errors, as Go prints a message: after the ID it puts
+    /// one space or two, as its build decides.
+    fn alarm(&mut self, alarm: &str) -> String {
+        let mut words = alarm.split_whitespace();
+        let id = words.next().unwrap_or_default();
+        let name = id.parse().ok().and_then(|id| self.id(id, "member"));
+        let rest: Vec<&str> = words.collect();
+        format!(
+            "memberID:{} {}",
+            name.as_deref().unwrap_or(id),
+            rest.join(" ")
+        )
+    }
+
     /// Addresses wherever they stand; a name only by itself.
     fn text(&self, text: &str) -> String {
         let replace = |text: String, (own, word): &(String, &str)| match own.contains(':') {
@@ -193,7 +215,9 @@ impl<'a> Mask<'a> {
             false if text == *own => (*word).to_owned(),
             false => text,
         };
-        self.own.iter().fold(text.to_owned(), replace)
+        // Go's protobuf library puts one space or the other, as its build decides.
+        let text = text.replace('\u{a0}', " ");
+        self.own.iter().fold(text, replace)
     }
 }
 
@@ -203,6 +227,12 @@ fn rest_of_ttl(object: &Map<String, Value>) -> Option<&'static str> {
     let rest = object.get("TTL").map_or(Some(0), number)?;
     let least = (granted - RUN_DOWN).max(0);
     (least..=granted).contains(&rest).then_some("<rest>")
+}
+
+/// The keys of a lease, which etcd gives in the order of a hash table.
+fn in_order(mut keys: Vec<Value>) -> Value {
+    keys.sort_by_key(Value::to_string);
+    Value::Array(keys)
 }
 
 fn number(value: &Value) -> Option<i64> {
@@ -301,6 +331,26 @@ mod tests {
         }
         let grant = json!({"TTL": "60"});
         assert_eq!(masked(vec![grant.clone()]), [grant]);
+    }
+
+    #[test]
+    fn a_leases_keys_are_in_order_and_others_as_they_came() {
+        let keys = json!(["Yg==", "YQ=="]);
+        let lease = json!({"grantedTTL": "9", "TTL": "9", "keys": keys});
+        let other = json!({"keys": keys});
+        let masked = masked(vec![lease, other]);
+        assert_eq!(masked[0]["keys"], json!(["a", "b"]));
+        assert_eq!(masked[1]["keys"], json!(["b", "a"]));
+    }
+
+    #[test]
+    fn a_member_in_the_text_of_an_alarm_has_its_name() {
+        let text = |spaces| json!({"errors": [format!("memberID:7587894318237495809{spaces}alarm:NOSPACE")]});
+        let expected = json!({"errors": ["memberID:member 1 alarm:NOSPACE"]});
+        assert_eq!(
+            masked(vec![text(" "), text("  ")]),
+            [expected.clone(), expected]
+        );
     }
 
     #[test]

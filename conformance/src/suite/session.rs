@@ -75,25 +75,20 @@ impl Session {
     }
 
     /// Sends messages as they are, on a path as it is: whatever no type can say.
-    /// Each message that comes back is shown as bytes, then the end.
-    pub async fn raw(&mut self, path: &'static str, messages: &[&[u8]]) {
-        let shown: Vec<String> = messages
-            .iter()
-            .map(|m| m.escape_ascii().to_string())
-            .collect();
-        let mut stream = Stream::<(), ()>::open(self.channel.clone(), path, path);
+    /// Writes down the messages that come back, and the end.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn raw<A: Payload>(&mut self, path: &'static str, messages: &[&[u8]]) -> Result<()> {
+        let mut stream = Stream::<A, A>::open(self.channel.clone(), "raw", path);
         for message in messages {
+            let shown = json!(message.escape_ascii().to_string());
+            self.note("raw bytes are sent", shown, Value::Null);
             stream.send_raw(Bytes::copy_from_slice(message));
         }
         stream.half_close();
-        let came = patiently(async { Ok(stream.rest().await) }).await;
-        let (frames, end) = came.unwrap_or_else(|status| (Vec::new(), Err(status)));
-        let frames: Vec<String> = frames
-            .iter()
-            .map(|f| f.escape_ascii().to_string())
-            .collect();
-        let outcome = json!({ "messages": frames, "end": self.end(&end) });
-        self.note(path, json!(shown), outcome);
+        while self.next(&mut stream).await?.is_some() {}
+        Ok(())
     }
 
     /// Starts a call that may wait; [`Session::finish`] writes down what it answers.

@@ -56,18 +56,6 @@ impl<Q, A> Stream<Q, A> {
     pub async fn next_raw(&mut self) -> Result<Option<Bytes>, Status> {
         self.responses.next().await.transpose()
     }
-
-    /// All messages to the end, and the end.
-    pub(super) async fn rest(&mut self) -> (Vec<Bytes>, Result<(), Status>) {
-        let mut frames = Vec::new();
-        loop {
-            match self.next_raw().await {
-                Ok(Some(frame)) => frames.push(frame),
-                Ok(None) => return (frames, Ok(())),
-                Err(status) => return (frames, Err(status)),
-            }
-        }
-    }
 }
 
 impl<Q, A> Drop for Stream<Q, A> {

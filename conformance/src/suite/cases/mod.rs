@@ -4,15 +4,39 @@
 use super::case::Family;
 
 mod compact;
+mod errors;
+mod kv;
+mod lease;
+mod txn;
 
 /// Every family, in the order of the report.
 #[must_use]
 pub fn families() -> Vec<Family> {
     vec![
         family(
+            "kv",
+            "Range, RangeStream, Put, DeleteRange, and odd frames",
+            kv::cases(),
+        ),
+        family(
+            "txn",
+            "compares, operations, duplicates, limits",
+            txn::cases(),
+        ),
+        family(
             "compact",
             "Compact and what it takes away",
             compact::cases(),
+        ),
+        family(
+            "lease",
+            "grants, keepalives, revokes, keys, expiry",
+            lease::cases(),
+        ),
+        family(
+            "errors",
+            "each text of an error, and what leads to it",
+            errors::cases(),
         ),
         pending("auth", "users, roles, permissions and tokens"),
         pending("tls", "certificates, and who may connect"),

@@ -1,0 +1,6 @@
+//! Tests of the checkers: on histories of a correct server nothing is found, and
+//! every planted fault is.
+#![allow(clippy::unwrap_used)]
+
+mod sim;
+mod valid;

@@ -35,7 +35,8 @@ impl<'a> Plan<'a> {
     /// Sorts a history.
     ///
     /// # Errors
-    /// When two writes were answered with the same revision.
+    /// When two writes were answered with the same revision, or a revision lies
+    /// before the first.
     pub fn of(history: &'a History) -> Result<Self, Violation> {
         let mut plan = Self {
             history,
@@ -71,11 +72,18 @@ impl<'a> Plan<'a> {
             return Ok(());
         };
         self.last = self.last.max(revision);
+        let start = self.history.start.revision;
+        let wrote = op.is_exact() && response.wrote();
+        if revision < start + i64::from(wrote) {
+            let rule = if wrote { Rule::RevisionGivenTwice } else { Rule::StaleRead };
+            let story = format!("{op}\n  revision {start} was there before all this");
+            return Err(Violation::new(rule, story));
+        }
         match &op.request {
             Request::Range(look) if look.revision > 0 => self.add_look(look.revision, index),
             Request::Lock { .. } | Request::Revoke { .. } => self.floating.push(index),
             Request::Unlock { .. } => self.unlocks.entry(revision).or_default().push(index),
-            _ if op.is_exact() && response.wrote() => self.add_write(revision, index)?,
+            _ if wrote => self.add_write(revision, index)?,
             _ if op.is_exact() => self.add_look(revision, index),
             _ => {}
         }

@@ -2,5 +2,6 @@
 //! every planted fault is.
 #![allow(clippy::unwrap_used)]
 
+mod second_opinion;
 mod sim;
 mod valid;

@@ -9,10 +9,12 @@
 //! | [`state`] | what each request does to the keyspace |
 //! | [`check`] | the checkers: pure functions of a history |
 //! | [`workload`] | what the writing clients ask |
+//! | [`live`] | clients that make histories on a real server |
 //! | [`violation`], [`text`] | what a checker says |
 
 pub mod check;
 pub mod file;
+pub mod live;
 pub mod record;
 pub mod request;
 pub mod state;

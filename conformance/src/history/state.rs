@@ -5,7 +5,9 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
     record::Snapshot,
-    request::{Compare, Event, Kv, LeaseId, Look, Order, Request, Response, Revision, Span, Target},
+    request::{
+        Compare, Event, Kv, LeaseId, Look, Order, Request, Response, Revision, Span, Target,
+    },
 };
 
 /// The keyspace at one revision.

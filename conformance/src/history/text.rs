@@ -109,7 +109,11 @@ impl Display for Request {
                 or_else,
             } => {
                 let (compares, then) = (list(compares), list(then));
-                write!(f, "txn if [{compares}] then [{then}] else [{}]", list(or_else))
+                write!(
+                    f,
+                    "txn if [{compares}] then [{then}] else [{}]",
+                    list(or_else)
+                )
             }
             Self::Grant { id, ttl } => write!(f, "grant lease {id:x} for {ttl} s"),
             Self::Revoke { id } => write!(f, "revoke lease {id:x}"),
@@ -187,7 +191,10 @@ impl Display for Hold {
             released,
             ..
         } = self;
-        write!(f, "client {client} with {key}, token {token} (granted {granted}")?;
+        write!(
+            f,
+            "client {client} with {key}, token {token} (granted {granted}"
+        )?;
         write!(f, " at revision {revision}, ")?;
         match released {
             Some(released) => write!(f, "given back {released})"),

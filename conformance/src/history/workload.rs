@@ -97,7 +97,9 @@ impl Workload {
             Response::Range { kvs, .. } => {
                 let count = kvs.len().max(1);
                 let kv = kvs.get(self.rng.random_range(0..count));
-                self.seen = kv.map(|kv| (kv.key.clone(), kv.modified)).or(self.seen.take());
+                self.seen = kv
+                    .map(|kv| (kv.key.clone(), kv.modified))
+                    .or(self.seen.take());
             }
             Response::Txn { responses, .. } => {
                 responses.iter().for_each(|part| self.learn_kvs(part));
@@ -127,7 +129,11 @@ impl Workload {
 
     fn serializable(&mut self) -> Request {
         let one = self.rng.random_bool(0.5);
-        let span = if one { Span::one(&self.key()) } else { Span::prefix(PREFIX) };
+        let span = if one {
+            Span::one(&self.key())
+        } else {
+            Span::prefix(PREFIX)
+        };
         Request::Range(Look {
             serializable: true,
             ..Look::at(span)

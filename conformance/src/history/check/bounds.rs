@@ -29,7 +29,11 @@ impl Bounds {
             earliest(&mut seen, revision, at);
             if op.is_exact() && !op.request.is_serializable() {
                 // A write was sent before its own revision, too.
-                let missing = if response.wrote() { revision } else { revision + 1 };
+                let missing = if response.wrote() {
+                    revision
+                } else {
+                    revision + 1
+                };
                 latest(&mut absent, missing, op.invoked);
             }
         }

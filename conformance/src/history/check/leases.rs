@@ -67,7 +67,12 @@ impl<'a> Leases<'a> {
             sent.map(|(_, until)| *until).max().unwrap_or_default()
         };
         let mut until = Moment(0);
-        for restart in self.history.restarts.iter().filter(|r| r.started <= restarts) {
+        for restart in self
+            .history
+            .restarts
+            .iter()
+            .filter(|r| r.started <= restarts)
+        {
             until = until.max(renewed(restart.killed));
             if restart.killed < until {
                 until = restart.started.plus_seconds(life.ttl);
@@ -95,7 +100,9 @@ impl<'a> Leases<'a> {
             return false;
         };
         let granted = life.granted.is_some_and(|granted| granted < op.invoked);
-        let revoked = life.revoked.is_some_and(|revoked| revoked <= at && revoked != op.invoked);
+        let revoked = life
+            .revoked
+            .is_some_and(|revoked| revoked <= at && revoked != op.invoked);
         granted && !revoked && at < self.promised(id, op.invoked)
     }
 }
@@ -106,10 +113,12 @@ impl Life {
             (Request::Grant { .. }, Some((at, _, Response::Granted { ttl, .. }))) => {
                 self.ttl = *ttl;
                 self.granted = Some(at);
-                self.renewals.push((op.invoked, op.invoked.plus_seconds(*ttl)));
+                self.renewals
+                    .push((op.invoked, op.invoked.plus_seconds(*ttl)));
             }
             (Request::KeepAlive { .. }, Some((_, _, Response::KeptAlive { ttl }))) if *ttl > 0 => {
-                self.renewals.push((op.invoked, op.invoked.plus_seconds(*ttl)));
+                self.renewals
+                    .push((op.invoked, op.invoked.plus_seconds(*ttl)));
             }
             (Request::Revoke { .. }, _) => {
                 let first = self.revoked.map_or(op.invoked, |at| at.min(op.invoked));
@@ -176,7 +185,9 @@ impl Leases<'_> {
             return Ok(());
         };
         let (at, left) = match &op.outcome {
-            Outcome::Refused { at, message, .. } if message.contains("lease not found") => (*at, -1),
+            Outcome::Refused { at, message, .. } if message.contains("lease not found") => {
+                (*at, -1)
+            }
             Outcome::Answered { at, response, .. } => match response {
                 Response::KeptAlive { ttl } | Response::Left { ttl } => (*at, *ttl),
                 _ => return Ok(()),

@@ -55,7 +55,10 @@ fn one_at_a_time(holds: &[&Hold], leases: &Leases<'_>) -> Result<(), Violation> 
         if let Some((before, still)) = last
             && hold.granted < still
         {
-            let story = format!("{}: {before}\n  could rely on it until {still}; {hold}", hold.name);
+            let story = format!(
+                "{}: {before}\n  could rely on it until {still}; {hold}",
+                hold.name
+            );
             return Err(Violation::new(Rule::TwoHolders, story));
         }
         if last.is_none_or(|(_, still)| until > still) {
@@ -139,7 +142,10 @@ impl<'a> Queue<'a> {
         let Some(own) = self.contenders.iter().find(is_its) else {
             let same = self.contenders.iter().filter(|c| c.key == hold.key);
             let created: Vec<Revision> = same.map(|c| c.create).collect();
-            let story = format!("{}: {hold}\n  its key was created at {created:?}", hold.name);
+            let story = format!(
+                "{}: {hold}\n  its key was created at {created:?}",
+                hold.name
+            );
             return Err(Violation::new(Rule::WrongToken, story));
         };
         let gone = own.gone.map_or(Revision::MAX, |gone| gone.revision);
@@ -199,7 +205,9 @@ fn fenced_writes(history: &History, timeline: &Timeline) -> Result<(), Violation
         let before = op.request.fence().and_then(|(key, token)| {
             let (name, _) = key.rsplit_once('/')?;
             let own = state.get(key).filter(|kv| kv.create == token)?;
-            state.holder(name).filter(|holder| holder.create < own.create)
+            state
+                .holder(name)
+                .filter(|holder| holder.create < own.create)
         });
         if let Some(holder) = before {
             let story = format!("{op}\n  but the holder was {holder}");

@@ -110,9 +110,14 @@ impl Read<'_> {
         let missed = self.timeline.next_change(key, after);
         let (revision, events) = missed.map_or((after + 1, Vec::new()), |(revision, _)| {
             let step = self.timeline.at(revision);
-            (revision, step.map_or(Vec::new(), |step| step.events.clone()))
+            (
+                revision,
+                step.map_or(Vec::new(), |step| step.events.clone()),
+            )
         });
-        let shown = events.iter().find(|event| event.kv.key != key && self.shows(event));
+        let shown = events
+            .iter()
+            .find(|event| event.kv.key != key && self.shows(event));
         let rule = shown.map_or(Rule::LostWrite, |_| Rule::TornTxn);
         let wrote = list(&events);
         let also = shown.map_or(String::new(), |event| format!(", but it shows {event}"));

@@ -75,7 +75,11 @@ impl<'a> Plan<'a> {
         let start = self.history.start.revision;
         let wrote = op.is_exact() && response.wrote();
         if revision < start + i64::from(wrote) {
-            let rule = if wrote { Rule::RevisionGivenTwice } else { Rule::StaleRead };
+            let rule = if wrote {
+                Rule::RevisionGivenTwice
+            } else {
+                Rule::StaleRead
+            };
             let story = format!("{op}\n  revision {start} was there before all this");
             return Err(Violation::new(rule, story));
         }

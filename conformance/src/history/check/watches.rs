@@ -115,7 +115,10 @@ impl<'a> Audit<'a> {
             events = rest;
         }
         if told.revision < self.last {
-            let story = format!("the header of revision {} is of {}", self.last, told.revision);
+            let story = format!(
+                "the header of revision {} is of {}",
+                self.last, told.revision
+            );
             return self.broken(Rule::WatchWrongEvent, &story);
         }
         Ok(())
@@ -145,7 +148,10 @@ impl<'a> Audit<'a> {
             return self.broken(Rule::WatchOutOfOrder, &story);
         }
         if revision == before {
-            let story = format!("revision {revision} went on in a second response: [{}]", list(group));
+            let story = format!(
+                "revision {revision} went on in a second response: [{}]",
+                list(group)
+            );
             return self.broken(Rule::WatchSplit, &story);
         }
         if self.known.is_some_and(|known| revision <= known) {
@@ -237,7 +243,10 @@ impl<'a> Audit<'a> {
     }
 
     fn broken(&self, rule: Rule, story: &str) -> Result<(), Violation> {
-        let story = format!("watch `{}`, stream {}: {story}", self.watcher.name, self.stream);
+        let story = format!(
+            "watch `{}`, stream {}: {story}",
+            self.watcher.name, self.stream
+        );
         Err(Violation::new(rule, story))
     }
 }

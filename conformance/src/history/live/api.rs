@@ -98,7 +98,10 @@ impl Api {
                 let grant = LeaseGrantRequest { id: *id, ttl: *ttl };
                 let answer = self.lease.lease_grant(grant).await?.into_inner();
                 let (id, ttl) = (answer.id, answer.ttl);
-                (revision(answer.header.as_ref()), Response::Granted { id, ttl })
+                (
+                    revision(answer.header.as_ref()),
+                    Response::Granted { id, ttl },
+                )
             }
             Request::Revoke { id } => {
                 let revoke = LeaseRevokeRequest { id: *id };
@@ -112,7 +115,10 @@ impl Api {
                     ..LeaseTimeToLiveRequest::default()
                 };
                 let answer = self.lease.lease_time_to_live(ask).await?.into_inner();
-                (revision(answer.header.as_ref()), Response::Left { ttl: answer.ttl })
+                (
+                    revision(answer.header.as_ref()),
+                    Response::Left { ttl: answer.ttl },
+                )
             }
             Request::Lock { name, lease } => {
                 let lock = LockRequest {
@@ -130,7 +136,12 @@ impl Api {
                 let answer = self.lock.unlock(unlock).await?.into_inner();
                 (revision(answer.header.as_ref()), Response::Unlocked)
             }
-            _ => return Err(Status::new(Code::Unimplemented, "not a request of this kind")),
+            _ => {
+                return Err(Status::new(
+                    Code::Unimplemented,
+                    "not a request of this kind",
+                ));
+            }
         })
     }
 

@@ -148,7 +148,11 @@ impl Locker {
         else {
             return None;
         };
-        let token = if succeeded { revision } else { first_created(responses.first()?)? };
+        let token = if succeeded {
+            revision
+        } else {
+            first_created(responses.first()?)?
+        };
         if first_created(responses.get(1)?)? == token {
             return Some(Grant {
                 key,

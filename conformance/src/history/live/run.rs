@@ -271,7 +271,11 @@ impl Stage {
 
     fn start_lockers(&mut self, options: &Options) -> Result<()> {
         for number in 0..options.lockers {
-            let style = if number % 2 == 0 { Style::Service } else { Style::Go };
+            let style = if number % 2 == 0 {
+                Style::Service
+            } else {
+                Style::Go
+            };
             let name = LOCKS[usize::from(number % 3 == 2)];
             let locker = Locker::new(self.client()?, options.seed, style, name);
             let locker = if number == 2 { locker.mortal() } else { locker };
@@ -402,10 +406,8 @@ impl Stage {
 async fn start(url: &str) -> Result<Snapshot> {
     let mut api = super::api::Api::new(url)?;
     let all = Request::Range(Look::at(Span::all()));
-    let (revision, answer) = within(SOON, "a first answer", async {
-        Ok(api.call(&all).await?)
-    })
-    .await?;
+    let (revision, answer) =
+        within(SOON, "a first answer", async { Ok(api.call(&all).await?) }).await?;
     match answer {
         Response::Range { kvs, .. } => Ok(Snapshot { revision, kvs }),
         other => bail!("a Range was answered with {other}"),

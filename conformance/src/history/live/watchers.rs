@@ -117,7 +117,10 @@ async fn listen(
         let count = stream.told.len();
         let all = end.borrow().is_some_and(|end| resume(&stream) > end);
         let tired = plan.reconnect_after > 0 && count > plan.reconnect_after;
-        let canceled = stream.told.last().is_some_and(|told| told.canceled.is_some());
+        let canceled = stream
+            .told
+            .last()
+            .is_some_and(|told| told.canceled.is_some());
         if all || tired || canceled {
             return stream;
         }

@@ -2,6 +2,7 @@
 //! every planted fault is.
 #![allow(clippy::unwrap_used)]
 
+mod faults;
 mod second_opinion;
 mod sim;
 mod valid;

@@ -27,7 +27,10 @@ impl SequentialSpec for Store {
             && look.revision > 0
         {
             let past = self.0.iter().find(|past| past.revision() == look.revision);
-            return (state.revision(), past.and_then(|past| past.effect(request).response));
+            return (
+                state.revision(),
+                past.and_then(|past| past.effect(request).response),
+            );
         }
         let effect = state.apply(request);
         let revision = state.revision();
@@ -51,7 +54,9 @@ fn stateright_agrees(history: &History) -> bool {
         let op = &history.ops[thread];
         if returns {
             let (_, revision, response) = op.answer().unwrap();
-            tester.on_return(thread, (revision, Some(response.clone()))).unwrap();
+            tester
+                .on_return(thread, (revision, Some(response.clone())))
+                .unwrap();
         } else {
             tester.on_invoke(thread, op.request.clone()).unwrap();
         }
@@ -72,7 +77,9 @@ fn small(seed: u64, rng: &mut StdRng) -> History {
         crashes: false,
     };
     let mut history = sim::history(shape);
-    history.ops.retain(|op| !matches!(op.outcome, Outcome::Refused { .. }));
+    history
+        .ops
+        .retain(|op| !matches!(op.outcome, Outcome::Refused { .. }));
     for op in &mut history.ops {
         if let Request::Range(look) = &mut op.request {
             // To stateright every read is linearizable.
@@ -160,7 +167,13 @@ fn spoil_response(op: &mut Op, rng: &mut StdRng) {
 fn shift(op: &mut Op, rng: &mut StdRng) {
     let by = rng.random_range(0..200_000_000);
     let later = rng.random_bool(0.5);
-    let moved = |time: u64| if later { time + by } else { time.saturating_sub(by) };
+    let moved = |time: u64| {
+        if later {
+            time + by
+        } else {
+            time.saturating_sub(by)
+        }
+    };
     op.invoked.0 = moved(op.invoked.0);
     let invoked = op.invoked.0;
     if let Outcome::Answered { at, .. } = &mut op.outcome {
@@ -182,7 +195,10 @@ fn stateright_comes_to_the_same_verdict() {
         if ours.is_ok() != theirs {
             let ops: Vec<String> = history.ops.iter().map(ToString::to_string).collect();
             let ours = ours.map_or_else(|violation| violation.to_string(), |_| "right".to_owned());
-            panic!("seed {seed}: stateright says {theirs}, we: {ours}\n{}", ops.join("\n"));
+            panic!(
+                "seed {seed}: stateright says {theirs}, we: {ours}\n{}",
+                ops.join("\n")
+            );
         }
         right += usize::from(theirs);
         wrong += usize::from(!theirs);

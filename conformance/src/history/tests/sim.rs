@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::history::{
     record::{History, Hold, Moment, Op, Outcome, Restart, Stream, Told, Watcher},
-    request::{Event, LeaseId, Look, Request, Response, Revision, Span, Target, Compare},
+    request::{Compare, Event, LeaseId, Look, Request, Response, Revision, Span, Target},
     state::{State, lock_key},
     workload::{PREFIX, Workload},
 };
@@ -125,7 +125,11 @@ impl Sim {
         }
         let writers = (0..shape.writers).map(|client| {
             let workload = Workload::new(shape.seed, client, shape.keys);
-            Role::Writer(if shape.leases { workload } else { workload.without_leases() })
+            Role::Writer(if shape.leases {
+                workload
+            } else {
+                workload.without_leases()
+            })
         });
         let lockers = (0..shape.lockers).map(|_| Role::Locker(Locker::default()));
         let clients = writers.chain(lockers);
@@ -136,7 +140,12 @@ impl Sim {
             state: State::from(&history.start),
             log: Vec::new(),
             leases: BTreeMap::new(),
-            clients: clients.map(|role| Client { role, pending: None }).collect(),
+            clients: clients
+                .map(|role| Client {
+                    role,
+                    pending: None,
+                })
+                .collect(),
             watchers,
             history,
         }
@@ -172,7 +181,8 @@ impl Sim {
             Role::Writer(workload) => workload.ask(),
             Role::Locker(locker) => locker.ask(id),
         };
-        if let (Role::Locker(locker), Request::Unlock { .. }) = (&self.clients[client].role, &request)
+        if let (Role::Locker(locker), Request::Unlock { .. }) =
+            (&self.clients[client].role, &request)
             && let Some(hold) = locker.hold
         {
             self.history.holds[hold].released = Some(invoked);
@@ -197,26 +207,40 @@ impl Sim {
         if let Request::Range(look) = request
             && look.revision > self.state.revision()
         {
-            return Some(Err("etcdserver: mvcc: required revision is a future revision"));
+            return Some(Err(
+                "etcdserver: mvcc: required revision is a future revision",
+            ));
         }
-        if self.needs(request).is_some_and(|lease| !self.leases.contains_key(&lease)) {
+        if self
+            .needs(request)
+            .is_some_and(|lease| !self.leases.contains_key(&lease))
+        {
             return Some(Err("etcdserver: requested lease not found"));
         }
         let response = match request {
             Request::Range(Look { revision, .. }) if *revision > 0 => self.past(*revision, request),
             Request::Grant { id, ttl } => {
-                self.leases.insert(*id, (*ttl, Moment(self.now).plus_seconds(*ttl)));
+                self.leases
+                    .insert(*id, (*ttl, Moment(self.now).plus_seconds(*ttl)));
                 Response::Granted { id: *id, ttl: *ttl }
             }
-            Request::KeepAlive { id } => Response::KeptAlive { ttl: self.renew(*id) },
-            Request::TimeToLive { id } => Response::Left { ttl: self.left(*id) },
+            Request::KeepAlive { id } => Response::KeptAlive {
+                ttl: self.renew(*id),
+            },
+            Request::TimeToLive { id } => Response::Left {
+                ttl: self.left(*id),
+            },
             _ => {
                 let effect = self.state.apply(request);
                 self.publish(effect.events);
                 match request {
                     Request::Lock { name, lease } => {
                         let key = lock_key(name, *lease);
-                        if self.state.holder(name).is_none_or(|holder| holder.key != key) {
+                        if self
+                            .state
+                            .holder(name)
+                            .is_none_or(|holder| holder.key != key)
+                        {
                             return None;
                         }
                         Response::Locked { key }
@@ -272,7 +296,10 @@ impl Sim {
 
     fn expire(&mut self) {
         let now = Moment(self.now);
-        let due = self.leases.iter().find(|(_, (_, deadline))| *deadline <= now);
+        let due = self
+            .leases
+            .iter()
+            .find(|(_, (_, deadline))| *deadline <= now);
         if let Some(id) = due.map(|(id, _)| *id) {
             self.leases.remove(&id);
             let events = self.state.end_lease(id);
@@ -315,8 +342,7 @@ impl Sim {
             Role::Writer(workload) => workload.learn(request, outcome),
             Role::Locker(locker) => {
                 let held = locker.learn(request, outcome);
-                if let (Some((granted, revision, key)), Some(kv)) =
-                    (held, self.state.holder(LOCK))
+                if let (Some((granted, revision, key)), Some(kv)) = (held, self.state.holder(LOCK))
                 {
                     locker.token = kv.create;
                     locker.hold = Some(self.history.holds.len());
@@ -429,7 +455,9 @@ impl Sim {
 
 /// The events of a revision as a watcher sees them.
 fn seen(events: &[Event], watcher: &Watcher) -> Vec<Event> {
-    let ours = events.iter().filter(|event| watcher.span.contains(&event.kv.key));
+    let ours = events
+        .iter()
+        .filter(|event| watcher.span.contains(&event.kv.key));
     ours.map(|event| Event {
         prev: event.prev.clone().filter(|_| watcher.prev),
         ..event.clone()
@@ -457,19 +485,34 @@ impl Locker {
         match self.turns % 4 {
             0 => Request::Unlock { key },
             1 => Request::KeepAlive { id: self.lease },
-            _ => fenced(&key, self.token, &format!("{:x}-{}", self.lease, self.turns)),
+            _ => fenced(
+                &key,
+                self.token,
+                &format!("{:x}-{}", self.lease, self.turns),
+            ),
         }
     }
 
     /// When, at which revision and with which key it was granted the lock, if it
     /// was.
-    fn learn(&mut self, request: &Request, outcome: &Outcome) -> Option<(Moment, Revision, String)> {
+    fn learn(
+        &mut self,
+        request: &Request,
+        outcome: &Outcome,
+    ) -> Option<(Moment, Revision, String)> {
         match (request, outcome) {
             (Request::Grant { id, .. }, Outcome::Answered { .. }) => self.lease = *id,
             (Request::Revoke { .. }, Outcome::Answered { .. } | Outcome::Refused { .. }) => {
                 *self = Self::default();
             }
-            (Request::Lock { .. }, Outcome::Answered { at, revision, response: Response::Locked { key } }) => {
+            (
+                Request::Lock { .. },
+                Outcome::Answered {
+                    at,
+                    revision,
+                    response: Response::Locked { key },
+                },
+            ) => {
                 return Some((*at, *revision, key.clone()));
             }
             (Request::Unlock { .. }, Outcome::Answered { .. }) => self.hold = None,

@@ -8,16 +8,18 @@ use crate::history::{check::check, record::History, request::Request};
 fn shapes() -> impl Strategy<Value = Shape> {
     let sizes = (50..900usize, 1..6u32, 1..5u32, 2..6u32);
     let parts = any::<(u64, bool, bool)>();
-    (sizes, parts).prop_map(|((steps, writers, lockers, keys), (seed, leases, crashes))| Shape {
-        seed,
-        steps,
-        writers,
-        lockers,
-        keys,
-        leases,
-        watchers: true,
-        crashes,
-    })
+    (sizes, parts).prop_map(
+        |((steps, writers, lockers, keys), (seed, leases, crashes))| Shape {
+            seed,
+            steps,
+            writers,
+            lockers,
+            keys,
+            leases,
+            watchers: true,
+            crashes,
+        },
+    )
 }
 
 proptest! {
@@ -34,7 +36,9 @@ proptest! {
 /// The made-up histories have in them what the checkers are about.
 #[test]
 fn the_histories_are_worth_checking() {
-    let all: Vec<History> = (0..20).map(|seed| sim::history(Shape::full(seed))).collect();
+    let all: Vec<History> = (0..20)
+        .map(|seed| sim::history(Shape::full(seed)))
+        .collect();
     let count = |of: &dyn Fn(&History) -> usize| all.iter().map(of).sum::<usize>();
     assert!(count(&|h| h.restarts.len()) > 20);
     assert!(count(&|h| h.holds.len()) > 100);
@@ -42,7 +46,10 @@ fn the_histories_are_worth_checking() {
     let unknown = |h: &History| h.ops.iter().filter(|op| op.returned().is_none()).count();
     assert!(count(&unknown) > 50);
     let revoked = |h: &History| {
-        let revokes = h.ops.iter().filter(|op| matches!(op.request, Request::Revoke { .. }));
+        let revokes = h
+            .ops
+            .iter()
+            .filter(|op| matches!(op.request, Request::Revoke { .. }));
         revokes.count()
     };
     assert!(count(&revoked) > 20);

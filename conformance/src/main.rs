@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use latchd_conformance::{clients, suite};
+use latchd_conformance::{clients, history, suite};
 
 /// Holds latchd, or any server that speaks etcd's v3 API, against a real etcd.
 ///
@@ -28,6 +28,11 @@ enum Command {
     /// The program on Rust's etcd-client, which `clients` runs
     #[command(hide = true)]
     RustClient(clients::rust::Options),
+    /// Many clients at once on one server: all that they see, recorded and checked
+    Histories(history::cli::Options),
+    /// The client that `histories` stops
+    #[command(hide = true)]
+    RemoteClient(history::cli::RemoteOptions),
 }
 
 #[tokio::main]
@@ -45,5 +50,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Some(Command::Cases(options)) => suite::options::run(options).await,
         Some(Command::Clients(options)) => clients::options::run(options).await,
         Some(Command::RustClient(options)) => Ok(clients::rust::run(options).await),
+        Some(Command::Histories(options)) => history::cli::run(options).await,
+        Some(Command::RemoteClient(options)) => history::cli::serve(options).await,
     }
 }

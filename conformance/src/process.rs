@@ -5,7 +5,7 @@ use std::{path::Path, process::ExitStatus, process::Stdio, time::Duration};
 use anyhow::{Context, Result, bail};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    process::{Child, Command},
+    process::{Child, ChildStdin, Command},
     sync::watch,
 };
 
@@ -15,6 +15,7 @@ use crate::wait::within;
 pub struct Process {
     name: String,
     child: Child,
+    stdin: Option<ChildStdin>,
     stdout: watch::Receiver<String>,
     stderr: watch::Receiver<String>,
 }
@@ -58,11 +59,27 @@ impl Process {
     /// # Errors
     /// When it cannot be started, or does not take its input.
     pub async fn start_with_input(command: Command, input: &str) -> Result<Self> {
-        let mut process = Self::with_stdin(command, Stdio::piped())?;
-        if let Some(mut stdin) = process.child.stdin.take() {
-            stdin.write_all(input.as_bytes()).await?;
-        }
+        let mut process = Self::start_dialogue(command)?;
+        process.say(input).await?;
+        process.stdin = None;
         Ok(process)
+    }
+
+    /// Starts `command`, to be spoken to by [`Self::say`].
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_dialogue(command: Command) -> Result<Self> {
+        Self::with_stdin(command, Stdio::piped())
+    }
+
+    /// Writes to its stdin.
+    ///
+    /// # Errors
+    /// When that is closed.
+    pub async fn say(&mut self, input: &str) -> Result<()> {
+        let stdin = self.stdin.as_mut().context("it has no stdin")?;
+        Ok(stdin.write_all(input.as_bytes()).await?)
     }
 
     fn with_stdin(mut command: Command, stdin: Stdio) -> Result<Self> {
@@ -75,6 +92,7 @@ impl Process {
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
         Ok(Self {
+            stdin: child.stdin.take(),
             stdout: capture(child.stdout.take()),
             stderr: capture(child.stderr.take()),
             name,

@@ -4,7 +4,10 @@
 
 use anyhow::Result;
 use latchd_conformance::{
-    history::live::run::{Length, Options, Where, run},
+    history::live::{
+        pause,
+        run::{Options, Where, run},
+    },
     target::Kind,
 };
 
@@ -31,8 +34,28 @@ async fn many_clients_see_one_sequence() -> Result<()> {
 async fn they_see_it_across_kill_9() -> Result<()> {
     check(Options {
         kills: 5,
-        length: Length::Ops(6000),
         ..options()?
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_holder_loses_the_lock_and_writes_nothing() -> Result<()> {
+    stop_a_holder(false).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_holder_has_its_ttl_again_after_kill_9() -> Result<()> {
+    stop_a_holder(true).await
+}
+
+async fn stop_a_holder(kill: bool) -> Result<()> {
+    let options = pause::Options {
+        program: env!("CARGO_BIN_EXE_latchd-conformance").into(),
+        server: Kind::from_env()?,
+        kill,
+        save: None,
+    };
+    println!("{}", pause::run(&options).await?);
+    Ok(())
 }

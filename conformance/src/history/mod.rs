@@ -10,9 +10,11 @@
 //! | [`check`] | the checkers: pure functions of a history |
 //! | [`workload`] | what the writing clients ask |
 //! | [`live`] | clients that make histories on a real server |
+//! | [`cli`] | the subcommand |
 //! | [`violation`], [`text`] | what a checker says |
 
 pub mod check;
+pub mod cli;
 pub mod file;
 pub mod live;
 pub mod record;

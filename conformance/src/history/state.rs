@@ -94,7 +94,13 @@ impl State {
     /// What a request would do.
     #[must_use]
     pub fn effect(&self, request: &Request) -> Effect {
-        self.clone().apply(request)
+        match request {
+            Request::Range(look) => Effect {
+                response: Some(self.look(look)),
+                events: Vec::new(),
+            },
+            _ => self.clone().apply(request),
+        }
     }
 
     /// Ends a lease: its keys go, by name, at one revision.
@@ -157,7 +163,9 @@ impl State {
         }
     }
 
-    fn look(&self, look: &Look) -> Response {
+    /// The answer to a Range.
+    #[must_use]
+    pub fn look(&self, look: &Look) -> Response {
         let mut kvs: Vec<Kv> = self.within(&look.span).cloned().collect();
         if look.max_create > 0 {
             kvs.retain(|kv| kv.create <= look.max_create);

@@ -158,7 +158,7 @@ pub fn check(history: &History, timeline: &Timeline, bounds: &Bounds) -> Result<
     history
         .ops
         .iter()
-        .try_for_each(|op| leases.check_revoke(op, &attached))
+        .try_for_each(|op| leases.check_revoke(op, &attached, bounds))
 }
 
 impl Leases<'_> {
@@ -188,10 +188,11 @@ impl Leases<'_> {
             Outcome::Refused { at, message, .. } if message.contains("lease not found") => {
                 (*at, -1)
             }
-            Outcome::Answered { at, response, .. } => match response {
-                Response::KeptAlive { ttl } | Response::Left { ttl } => (*at, *ttl),
-                _ => return Ok(()),
-            },
+            Outcome::Answered {
+                at,
+                response: Response::KeptAlive { ttl } | Response::Left { ttl },
+                ..
+            } => (*at, *ttl),
             _ => return Ok(()),
         };
         if !self.surely_lives(id, op, at) {
@@ -206,23 +207,27 @@ impl Leases<'_> {
         Err(Violation::new(Rule::LeaseEndedEarly, story))
     }
 
-    /// After an answered revoke no answer may be of a revision with its keys.
+    /// After an answered revoke nobody may be answered without the revision that
+    /// took the lease's keys away.
     fn check_revoke(
         &self,
         op: &Op,
         attached: &BTreeMap<LeaseId, Vec<(Revision, Revision)>>,
+        bounds: &Bounds,
     ) -> Result<(), Violation> {
         let (Request::Revoke { id }, Some((at, ..))) = (&op.request, op.answer()) else {
             return Ok(());
         };
-        let later = self.history.ops.iter().filter(|later| {
-            later.invoked > at && later.is_exact() && !later.request.is_serializable()
-        });
-        for later in later {
-            let revision = later.answer().map_or(0, |(_, revision, _)| revision);
-            let spans = attached.get(id).into_iter().flatten();
-            if let Some((from, _)) = spans.clone().find(|(f, t)| (*f..*t).contains(&revision)) {
-                let story = format!("{op}\n  but keys put at {from} are there for {later}");
+        for (from, to) in attached.get(id).into_iter().flatten() {
+            let still = bounds.absent(*to);
+            if still > at {
+                let until = match *to {
+                    Revision::MAX => "and stayed".to_owned(),
+                    to => format!("and went at {to}"),
+                };
+                let story = format!(
+                    "{op}\n  keys were put with it at {from} {until}, which had not happened for a request sent {still}"
+                );
                 return Err(Violation::new(Rule::LeaseKeptKeys, story));
             }
         }

@@ -130,9 +130,6 @@ impl Read<'_> {
 
     /// Whether the answer shows this very change of another key.
     fn shows(&self, event: &Event) -> bool {
-        if event.deleted {
-            return false;
-        }
-        self.kvs.iter().any(|kv| *kv == event.kv)
+        !event.deleted && self.kvs.contains(&event.kv)
     }
 }

@@ -124,7 +124,7 @@ async fn listen(
         if all || tired || canceled {
             return stream;
         }
-        if plan.progress_every > 0 && count % plan.progress_every == 0 {
+        if plan.progress_every > 0 && count.is_multiple_of(plan.progress_every) {
             // A stream that has ended says so itself.
             let _ = connection.ask.send(progress());
         }

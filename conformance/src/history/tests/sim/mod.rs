@@ -1,13 +1,18 @@
 //! Histories of a correct server, made up: requests take effect at some moment
 //! between being sent and answered, in whatever order chance gives them.
 
+mod locker;
+
 use std::collections::BTreeMap;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
+use locker::Locker;
+pub use locker::fenced;
+
 use crate::history::{
     record::{History, Hold, Moment, Op, Outcome, Restart, Stream, Told, Watcher},
-    request::{Compare, Event, LeaseId, Look, Request, Response, Revision, Span, Target},
+    request::{Event, LeaseId, Look, Request, Response, Revision, Span},
     state::{State, lock_key},
     workload::{PREFIX, Workload},
 };
@@ -76,18 +81,8 @@ struct Pending {
 }
 
 enum Role {
-    Writer(Workload),
+    Writer(Box<Workload>),
     Locker(Locker),
-}
-
-#[derive(Default)]
-struct Locker {
-    lease: LeaseId,
-    /// The index of its hold.
-    hold: Option<usize>,
-    token: Revision,
-    turns: u32,
-    broken: bool,
 }
 
 struct Watching {
@@ -125,11 +120,11 @@ impl Sim {
         }
         let writers = (0..shape.writers).map(|client| {
             let workload = Workload::new(shape.seed, client, shape.keys);
-            Role::Writer(if shape.leases {
+            Role::Writer(Box::new(if shape.leases {
                 workload
             } else {
                 workload.without_leases()
-            })
+            }))
         });
         let lockers = (0..shape.lockers).map(|_| Role::Locker(Locker::default()));
         let clients = writers.chain(lockers);
@@ -463,74 +458,4 @@ fn seen(events: &[Event], watcher: &Watcher) -> Vec<Event> {
         ..event.clone()
     })
     .collect()
-}
-
-impl Locker {
-    /// A lease, then turns of: lock, write under the token, unlock.
-    fn ask(&mut self, id: LeaseId) -> Request {
-        if self.broken && self.lease != 0 {
-            return Request::Revoke { id: self.lease };
-        }
-        if self.lease == 0 {
-            return Request::Grant { id, ttl: 60 };
-        }
-        if self.hold.is_none() {
-            return Request::Lock {
-                name: LOCK.to_owned(),
-                lease: self.lease,
-            };
-        }
-        let key = lock_key(LOCK, self.lease);
-        self.turns += 1;
-        match self.turns % 4 {
-            0 => Request::Unlock { key },
-            1 => Request::KeepAlive { id: self.lease },
-            _ => fenced(
-                &key,
-                self.token,
-                &format!("{:x}-{}", self.lease, self.turns),
-            ),
-        }
-    }
-
-    /// When, at which revision and with which key it was granted the lock, if it
-    /// was.
-    fn learn(
-        &mut self,
-        request: &Request,
-        outcome: &Outcome,
-    ) -> Option<(Moment, Revision, String)> {
-        match (request, outcome) {
-            (Request::Grant { id, .. }, Outcome::Answered { .. }) => self.lease = *id,
-            (Request::Revoke { .. }, Outcome::Answered { .. } | Outcome::Refused { .. }) => {
-                *self = Self::default();
-            }
-            (
-                Request::Lock { .. },
-                Outcome::Answered {
-                    at,
-                    revision,
-                    response: Response::Locked { key },
-                },
-            ) => {
-                return Some((*at, *revision, key.clone()));
-            }
-            (Request::Unlock { .. }, Outcome::Answered { .. }) => self.hold = None,
-            (Request::Lock { .. } | Request::Unlock { .. }, _) => self.broken = true,
-            _ => {}
-        }
-        None
-    }
-}
-
-/// A write that succeeds only while `key` has that create revision.
-pub fn fenced(key: &str, token: Revision, value: &str) -> Request {
-    Request::Txn {
-        compares: vec![Compare {
-            key: key.to_owned(),
-            equals: Target::Create(token),
-        }],
-        then: vec![Request::put("fenced", value)],
-        or_else: Vec::new(),
-    }
 }

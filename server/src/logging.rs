@@ -1,5 +1,7 @@
 //! The log: lines with etcd's fields, to where `--log-outputs` says.
 
+mod rotation;
+
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
@@ -10,6 +12,7 @@ use thiserror::Error as ThisError;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -18,15 +21,30 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::{LogFormat, LogLevel, LogOutput, LogOutputs, LogSettings};
+use crate::config::{LogFormat, LogLevel, LogOutput, LogSettings, Rotation};
+use rotation::RotatedFile;
 
-/// A log file that can't be opened, in zap's words.
+/// Why lines cannot go where they should; the sentences are etcd's.
 #[derive(Debug, ThisError)]
-#[error("open sink {path:?}: open {path}: {reason}")]
-pub struct SinkError {
-    path: String,
-    reason: String,
+pub enum SinkError {
+    /// A file can't be opened.
+    #[error("open sink {path:?}: open {path}: {reason}")]
+    File {
+        /// As it was given.
+        path: String,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// There is no journal.
+    #[error("can't find journal (dial unixgram {JOURNAL}: connect: {reason})")]
+    NoJournal {
+        /// What the operating system said.
+        reason: String,
+    },
 }
+
+/// Where systemd's journal listens.
+const JOURNAL: &str = "/run/systemd/journal/socket";
 
 /// Sets up the process's log.
 pub fn start(settings: &LogSettings) -> Result<(), SinkError> {
@@ -36,13 +54,36 @@ pub fn start(settings: &LogSettings) -> Result<(), SinkError> {
     let targets = Targets::new()
         .with_default(others)
         .with_target("latchd", level);
-    let lines = tracing_subscriber::fmt::layer()
-        .event_format(Lines(settings.format))
-        .with_writer(Sinks::open(&settings.outputs)?);
-    let log = tracing_subscriber::registry().with(targets).with(lines);
+    let (mut lines, mut entries) = (None, None);
+    if settings.outputs.is_journal() {
+        entries = Some(journal()?);
+    } else {
+        let sinks = Sinks::open(settings)?;
+        let format = Lines(settings.format);
+        let layer = tracing_subscriber::fmt::layer().event_format(format);
+        lines = Some(layer.with_writer(sinks));
+    }
+    let log = tracing_subscriber::registry().with(targets);
+    let log = log.with(lines).with(entries);
     // It fails where there is a log already, which then stays.
     let _ = log.try_init();
     Ok(())
+}
+
+/// The journal keeps the fields apart, so it gets events and no lines.
+fn journal() -> Result<tracing_journald::Layer, SinkError> {
+    let layer = tracing_journald::layer().map_err(|error| SinkError::NoJournal {
+        reason: crate::config::os_text(&error),
+    })?;
+    let levels = PriorityMappings {
+        error: Priority::Error,
+        warn: Priority::Warning,
+        info: Priority::Informational,
+        debug: Priority::Debug,
+        trace: Priority::Debug,
+    };
+    let layer = layer.with_syslog_identifier("latchd".to_owned());
+    Ok(layer.with_priority_mappings(levels))
 }
 
 fn filter(level: LogLevel) -> LevelFilter {
@@ -161,24 +202,36 @@ enum Sink {
     Stderr,
     Stdout,
     File(File),
+    Rotated(RotatedFile),
 }
 
 impl Sinks {
-    fn open(outputs: &LogOutputs) -> Result<Sinks, SinkError> {
-        let sinks: Result<Vec<Sink>, SinkError> = outputs.0.iter().map(Sink::open).collect();
+    fn open(settings: &LogSettings) -> Result<Sinks, SinkError> {
+        let outputs = settings.outputs.0.iter();
+        let sinks: Result<Vec<Sink>, SinkError> = outputs
+            .filter_map(|output| Sink::open(output, settings.rotation.as_ref()).transpose())
+            .collect();
         Ok(Sinks(Arc::new(sinks?)))
     }
 }
 
 impl Sink {
-    fn open(output: &LogOutput) -> Result<Sink, SinkError> {
+    /// `None` for what gets no lines.
+    fn open(output: &LogOutput, rotation: Option<&Rotation>) -> Result<Option<Sink>, SinkError> {
         let path = match output {
-            LogOutput::Stderr => return Ok(Sink::Stderr),
-            LogOutput::Stdout => return Ok(Sink::Stdout),
+            LogOutput::Stderr => return Ok(Some(Sink::Stderr)),
+            LogOutput::Stdout => return Ok(Some(Sink::Stdout)),
+            LogOutput::Journal => return Ok(None),
             LogOutput::File(path) => path,
         };
-        let file = File::options().append(true).create(true).open(path);
-        file.map(Sink::File).map_err(|error| SinkError {
+        let sink = match rotation {
+            Some(rotation) => RotatedFile::open(path, rotation.clone()).map(Sink::Rotated),
+            None => {
+                let file = File::options().append(true).create(true).open(path);
+                file.map(Sink::File)
+            }
+        };
+        sink.map(Some).map_err(|error| SinkError::File {
             path: path.display().to_string(),
             reason: crate::config::os_text(&error),
         })
@@ -189,6 +242,7 @@ impl Sink {
             Sink::Stderr => io::stderr().write_all(line),
             Sink::Stdout => io::stdout().write_all(line),
             Sink::File(file) => (&*file).write_all(line),
+            Sink::Rotated(file) => file.write_all(line),
         }
     }
 }
@@ -218,15 +272,24 @@ impl<'a> MakeWriter<'a> for Sinks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LogOutputs;
+
+    fn to_file(path: std::path::PathBuf) -> LogSettings {
+        LogSettings {
+            level: LogLevel::Info,
+            format: LogFormat::Json,
+            outputs: LogOutputs(vec![LogOutput::File(path)]),
+            rotation: None,
+        }
+    }
 
     /// What is logged by `say`.
     fn logged(format: LogFormat, say: impl FnOnce()) -> String {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let outputs = LogOutputs(vec![LogOutput::File(path.clone())]);
         let lines = tracing_subscriber::fmt::layer()
             .event_format(Lines(format))
-            .with_writer(Sinks::open(&outputs).unwrap());
+            .with_writer(Sinks::open(&to_file(path.clone())).unwrap());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), say);
         std::fs::read_to_string(path).unwrap()
     }
@@ -267,9 +330,21 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_opened() {
-        let outputs = LogOutputs(vec![LogOutput::File("/nope/x".into())]);
-        let error = Sinks::open(&outputs).map(drop).unwrap_err().to_string();
+        let error = Sinks::open(&to_file("/nope/x".into())).map(drop);
+        let error = error.unwrap_err().to_string();
         let said = r#"open sink "/nope/x": open /nope/x: no such file or directory"#;
         assert_eq!(error, said);
+    }
+
+    #[test]
+    fn without_a_journal_etcds_sentence() {
+        match journal() {
+            Ok(_) => assert!(std::path::Path::new(JOURNAL).exists()),
+            Err(error) => {
+                let said =
+                    "can't find journal (dial unixgram /run/systemd/journal/socket: connect: ";
+                assert!(error.to_string().starts_with(said), "{error}");
+            }
+        }
     }
 }

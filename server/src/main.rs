@@ -61,6 +61,7 @@ fn refuse(error: ConfigError) -> ExitCode {
                 level: LogLevel::Info,
                 format: LogFormat::Json,
                 outputs: LogOutputs(vec![LogOutput::Stderr]),
+                rotation: None,
             };
             let _ = logging::start(&plain);
             warn!(error = text, "failed to verify flags");

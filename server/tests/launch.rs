@@ -307,6 +307,48 @@ async fn the_log_of_a_plain_start_and_stop() {
 }
 
 #[tokio::test]
+async fn a_full_log_file_makes_room_for_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("etcd.log");
+    let before = "x".repeat((1 << 20) - 1) + "\n";
+    std::fs::write(&log, &before).unwrap();
+    let mut command = latchd(&["--listen-client-urls", ANY_PORT, "--enable-log-rotation"]);
+    command.arg(r#"--log-rotation-config-json={"maxsize": 1}"#);
+    command.arg(format!("--log-outputs=stderr,{}", log.display()));
+    command.current_dir(&dir);
+    let (child, seen) = until_ready(command).await;
+    assert!(stop(child).await.status.success());
+    assert_eq!(lines_of(&log)[..seen.len()], seen);
+    let entries = std::fs::read_dir(&dir).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let old: Vec<String> = names.filter(|name| name.starts_with("etcd-2")).collect();
+    assert_eq!(old.len(), 1, "{old:?}");
+    let kept = std::fs::read_to_string(dir.path().join(&old[0])).unwrap();
+    assert!(kept == before && old[0].ends_with(".log"), "{old:?}");
+}
+
+#[tokio::test]
+async fn without_a_journal_it_does_not_start() {
+    let (status, said) = refused(latchd(&["--log-outputs=systemd/journal,/a"])).await;
+    assert_eq!(status, 1);
+    assert!(
+        said.contains("running with systemd/journal but other"),
+        "{said}"
+    );
+    if Path::new("/run/systemd/journal/socket").exists() {
+        return;
+    }
+    let (status, said) = refused(latchd(&["--log-outputs=systemd/journal"])).await;
+    assert_eq!(status, 1);
+    let line: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        line["error"],
+        "can't find journal (dial unixgram /run/systemd/journal/socket: connect: \
+         no such file or directory)"
+    );
+}
+
+#[tokio::test]
 async fn a_file_instead_of_flags() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("etcd.yaml");

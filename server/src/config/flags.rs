@@ -7,9 +7,14 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 
 use super::ignored::{IGNORED, REFUSED};
 use super::log::{LogFormat, LogLevel, LogOutputs};
+use super::rotation::Rotation;
 use super::urls::Urls;
 use super::values::{self, Nanos};
 use crate::version;
+
+/// etcd's default for `--log-rotation-config-json`.
+const ROTATION: &str =
+    r#"{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}"#;
 
 /// A lock server that speaks etcd's v3 API, in one process with nothing beside it.
 #[derive(Debug, Parser)]
@@ -120,7 +125,8 @@ pub struct Flags {
     )]
     pub log_format: String,
 
-    /// Where the log goes: default (stderr), stderr, stdout or files, with commas between them.
+    /// Where the log goes: default (stderr), stderr, stdout or files, with commas between them; or
+    /// systemd/journal alone.
     #[arg(
         long,
         value_name = "OUTPUTS",
@@ -128,6 +134,21 @@ pub struct Flags {
         help_heading = "Logging"
     )]
     pub log_outputs: String,
+
+    /// Begins a new log file when the one of --log-outputs is full.
+    #[arg(long, value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = values::boolean, help_heading = "Logging")]
+    pub enable_log_rotation: bool,
+
+    /// When it is full (maxsize, in MiB), how many old ones are kept (maxbackups) and for how many
+    /// days (maxage), 0 for all and for ever; the times in their names (localtime); whether they
+    /// are gzipped (compress).
+    #[arg(
+        long,
+        value_name = "JSON",
+        default_value = ROTATION,
+        help_heading = "Logging"
+    )]
+    pub log_rotation_config_json: String,
 
     /// Told by `etcdctl member list`, otherwise without effect: there are no peers.
     #[arg(
@@ -157,6 +178,15 @@ impl Flags {
     /// The log's settings, or etcd's sentence.
     pub fn log_outputs(&self) -> Result<LogOutputs, String> {
         LogOutputs::parse(&self.log_outputs)
+    }
+
+    /// How the log's file is rotated, if it is, or etcd's sentence.
+    pub fn log_rotation(&self, outputs: &LogOutputs) -> Result<Option<Rotation>, String> {
+        if !self.enable_log_rotation {
+            return Ok(None);
+        }
+        outputs.check_rotation()?;
+        Rotation::parse(&self.log_rotation_config_json).map(Some)
     }
 
     /// The log's format, or etcd's sentence.

@@ -4,8 +4,6 @@
 //! etcd checks it and noted in the log with the reason, or refused if to pass over it would break
 //! a promise of safety.
 
-use serde_json::Value;
-
 use super::values::{self, Nanos};
 
 /// What a flag's value must be.
@@ -25,8 +23,6 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// `Name=true` and the like, with commas between them.
     Gates,
-    /// A JSON object.
-    Json,
 }
 
 /// A flag that changes nothing.
@@ -65,11 +61,6 @@ impl Kind {
             Kind::OneOf(all) if all.contains(&value) => Ok(()),
             Kind::OneOf(_) => Err("invalid value".into()),
             Kind::Gates => value.split(',').try_for_each(check_gate),
-            Kind::Json => match serde_json::from_str(value) {
-                Ok(Value::Object(_)) => Ok(()),
-                Ok(_) => Err("invalid log rotation config: it is not an object".into()),
-                Err(error) => Err(format!("improperly formatted log rotation config: {error}")),
-            },
         }
     }
 }
@@ -111,7 +102,6 @@ const PEER_TLS: &str = "no port for peers is opened";
 const NO_TLS: &str = "no port speaks TLS";
 const NO_AUTH: &str = "there are no users and passwords yet";
 const TRACING: &str = "no traces are collected";
-const ROTATION: &str = "log files are only appended to; rotate them from outside (copytruncate)";
 const TRIMMED: &str = "compaction runs in small pieces between the writes of clients";
 const HASHES: &str = "there is no other member whose data could differ";
 const OLD: &str = "etcd ignores it, too";
@@ -216,8 +206,6 @@ pub const IGNORED: &[Ignored] = &[
         "the same metrics are told in either case",
     ),
     ignored("logger", Kind::OneOf(&["zap"]), "there is but one"),
-    ignored("enable-log-rotation", Kind::Bool, ROTATION),
-    ignored("log-rotation-config-json", Kind::Json, ROTATION),
     ignored("enable-distributed-tracing", Kind::Bool, TRACING),
     ignored("distributed-tracing-address", Kind::Text, TRACING),
     ignored("distributed-tracing-service-name", Kind::Text, TRACING),
@@ -338,7 +326,6 @@ mod tests {
             check("feature-gates", "Foo=true"),
             Err("unrecognized feature gate: Foo".into())
         );
-        assert!(check("log-rotation-config-json", "{").is_err());
     }
 
     #[test]

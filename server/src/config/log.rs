@@ -66,6 +66,8 @@ pub enum LogOutput {
     Stdout,
     /// Appended to.
     File(PathBuf),
+    /// systemd's.
+    Journal,
 }
 
 impl LogOutputs {
@@ -78,30 +80,52 @@ impl LogOutputs {
         if names.contains(&"/dev/null") {
             return Ok(LogOutputs(Vec::new()));
         }
-        let mut outputs: Vec<LogOutput> = names.into_iter().map(output).collect();
+        let mut outputs: Vec<LogOutput> = names.iter().map(|name| output(name)).collect();
         outputs.sort();
         outputs.dedup();
+        if outputs.len() > 1 && outputs.contains(&LogOutput::Journal) {
+            return Err(journal_and_others(names));
+        }
         Ok(LogOutputs(outputs))
+    }
+
+    /// Whether the journal gets it all.
+    #[must_use]
+    pub fn is_journal(&self) -> bool {
+        self.0 == [LogOutput::Journal]
     }
 
     /// etcd rotates one file, and nothing else.
     pub fn check_rotation(&self) -> Result<(), String> {
-        let is_file = |output: &&LogOutput| matches!(output, LogOutput::File(_));
-        if self.0.iter().filter(is_file).count() == 1 {
-            return Ok(());
+        let is_file =
+            |output: &&LogOutput| matches!(output, LogOutput::File(_) | LogOutput::Journal);
+        match self.0.iter().filter(is_file).count() {
+            1 => Ok(()),
+            0 if self.0.len() != 1 => Ok(()),
+            _ => Err(
+                "--log-outputs requires a single file path when --log-rotate-config-json is defined"
+                    .into(),
+            ),
         }
-        Err(
-            "--log-outputs requires a single file path when --log-rotate-config-json is defined"
-                .into(),
-        )
     }
+}
+
+fn journal_and_others(mut names: Vec<&str>) -> String {
+    names.sort_unstable();
+    names.dedup();
+    let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+    format!(
+        "running with systemd/journal but other '--log-outputs' values ([{}]) are configured with \
+         'default'; override 'default' value with something else",
+        names.join(" ")
+    )
 }
 
 fn output(name: &str) -> LogOutput {
     match name {
-        // The journal reads a unit's stderr.
-        "" | "default" | "stderr" | "systemd/journal" => LogOutput::Stderr,
+        "" | "default" | "stderr" => LogOutput::Stderr,
         "stdout" => LogOutput::Stdout,
+        "systemd/journal" => LogOutput::Journal,
         path => LogOutput::File(path.into()),
     }
 }
@@ -131,18 +155,21 @@ mod tests {
         assert_eq!(outputs("/a,stdout,stderr,/a"), Ok(three));
         assert_eq!(outputs("stderr,/dev/null"), Ok(Vec::new()));
         assert!(outputs("default,stderr").is_err());
-        assert!(LogOutputs::parse("/a").unwrap().check_rotation().is_ok());
-        assert!(
-            LogOutputs::parse("/a,/b")
-                .unwrap()
-                .check_rotation()
-                .is_err()
-        );
-        assert!(
-            LogOutputs::parse("stderr")
-                .unwrap()
-                .check_rotation()
-                .is_err()
-        );
+        assert_eq!(outputs("systemd/journal"), Ok(vec![LogOutput::Journal]));
+        let said = "running with systemd/journal but other '--log-outputs' values \
+                    ([\"/a\" \"systemd/journal\"]) are configured with 'default'; \
+                    override 'default' value with something else";
+        assert_eq!(outputs("systemd/journal,/a"), Err(said.into()));
+    }
+
+    #[test]
+    fn one_file_can_be_rotated() {
+        let rotated = |text: &str| LogOutputs::parse(text).unwrap().check_rotation().is_ok();
+        for fine in ["/a", "/a,stderr", "stdout,stderr"] {
+            assert!(rotated(fine), "{fine}");
+        }
+        for wrong in ["/a,/b", "stderr", "stdout", "default"] {
+            assert!(!rotated(wrong), "{wrong}");
+        }
     }
 }

@@ -12,6 +12,7 @@ mod flags;
 mod ignored;
 mod log;
 mod notes;
+mod rotation;
 mod urls;
 mod values;
 
@@ -33,6 +34,7 @@ pub use compaction::AutoCompaction;
 pub use env::Environment;
 pub use log::{LogFormat, LogLevel, LogOutput, LogOutputs};
 pub use notes::Note;
+pub use rotation::Rotation;
 pub use urls::{plain, socket_path};
 
 const DEFAULT_QUOTA: u64 = 2 << 30;
@@ -88,6 +90,8 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// Where lines go.
     pub outputs: LogOutputs,
+    /// What becomes of a full file; `None` for never full.
+    pub rotation: Option<Rotation>,
 }
 
 /// How connections are made and kept.
@@ -152,19 +156,17 @@ impl Config {
             .map(|each| (each.flag.as_str(), each.value.as_str()));
         // Each has been checked by itself.
         let flags = Flags::read(ours).map_err(|error| ConfigError::Invalid(error.to_string()))?;
-        let rotated = last(given, "enable-log-rotation").map(values::boolean) == Some(Ok(true));
-        Config::from_flags(flags, rotated, notes).map_err(ConfigError::Invalid)
+        Config::from_flags(flags, notes).map_err(ConfigError::Invalid)
     }
 
-    fn from_flags(flags: Flags, rotated: bool, notes: Vec<Note>) -> Result<Config, String> {
+    fn from_flags(flags: Flags, notes: Vec<Note>) -> Result<Config, String> {
+        let outputs = flags.log_outputs()?;
         let log = LogSettings {
             level: flags.log_level,
             format: flags.log_format()?,
-            outputs: flags.log_outputs()?,
+            rotation: flags.log_rotation(&outputs)?,
+            outputs,
         };
-        if rotated {
-            log.outputs.check_rotation()?;
-        }
         let auto_compaction = AutoCompaction::from_flags(
             flags.auto_compaction_mode.as_deref(),
             flags.auto_compaction_retention.as_deref(),

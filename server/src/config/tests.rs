@@ -116,6 +116,13 @@ fn what_is_wrong_only_when_it_is_put_together() {
     assert!(invalid(&same, &[]).ends_with("on the same url http://127.0.0.1:1"));
     assert!(invalid(&["--enable-log-rotation"], &[]).contains("a single file path"));
     assert!(parse(&["--enable-log-rotation=0"], &[]).is_ok());
+    // etcd reads it only when it is needed.
+    assert!(parse(&["--log-rotation-config-json={"], &[]).is_ok());
+    let rotated = ["--log-outputs=/a", "--enable-log-rotation"];
+    let config = parse(&rotated, &[]).unwrap();
+    assert_eq!(config.log.rotation, Rotation::parse("{}").ok());
+    let broken = [&rotated[..], &["--log-rotation-config-json={"]].concat();
+    assert!(invalid(&broken, &[]).starts_with("improperly formatted log rotation config: "));
     assert!(
         invalid(&["--cert-file=/a"], &[]).contains("--cert-file \"/a\" is not implemented yet")
     );

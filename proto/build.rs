@@ -45,6 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let documented = compiler.include_source_info(true).file_descriptor_set();
     tonic_prost_build::configure()
         .bytes(".")
+        .codec_path("crate::codec::LeanCodec")
         .build_transport(cfg!(feature = "transport"))
         .emit_rerun_if_changed(false)
         .compile_fds(documented)?;

@@ -22,6 +22,8 @@
 //! this crate; the names and numbers are etcd's, and a test holds them to a table of etcd's.
 //! Messages that only members send one another (raft entries, membership) are absent on purpose.
 
+mod codec;
+
 /// Keys and events.
 #[allow(missing_docs, clippy::all, clippy::unwrap_used)]
 pub mod mvccpb {

@@ -1,26 +1,59 @@
 //! The same as the tables, and every round, for programs.
 
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
 use crate::{
     figures::{Figures, Metric},
-    results::{COMPARISONS, Results, Run},
+    results::{COMPARISONS, Machine, Results, Run},
 };
+
+/// Whether figures can be written to `file`, which is better said before a run than after it.
+///
+/// # Errors
+/// When its directory is not there.
+pub fn check(file: Option<&Path>) -> Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    let parent = file.parent().filter(|parent| *parent != Path::new(""));
+    let parent = parent.unwrap_or(Path::new("."));
+    ensure!(
+        parent.is_dir(),
+        "--json: there is no directory {}",
+        parent.display()
+    );
+    Ok(())
+}
+
+/// Writes figures to `file`, if one was given.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(file: Option<&Path>, figures: &Value) -> Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    let text = format!("{figures:#}\n");
+    fs::write(file, text).with_context(|| format!("writing {}", file.display()))
+}
 
 /// The whole run. A figure that does not exist is null.
 pub fn document(run: &Run) -> Value {
-    let versions = run.machine.versions.iter();
-    let versions: Map<String, Value> = versions
-        .map(|(system, text)| (system.name().to_owned(), json!(text)))
-        .collect();
     json!({
         "machine": { "cpus": run.machine.cpus, "filesystem": run.machine.filesystem },
-        "versions": versions,
+        "versions": versions(&run.machine),
         "rounds": run.rounds,
         "warm_up_seconds": run.timing.warm_up.as_secs_f64(),
         "window_seconds": run.timing.window.as_secs_f64(),
         "cases": run.results.iter().map(case).collect::<Vec<_>>(),
     })
+}
+
+/// What each binary says of itself.
+pub fn versions(machine: &Machine) -> Map<String, Value> {
+    let versions = machine.versions.iter();
+    versions
+        .map(|(system, text)| (system.name().to_owned(), json!(text)))
+        .collect()
 }
 
 fn case(results: &Results) -> Value {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! main      flags, signals
+//! ground    where programs and data are
 //! plan      which cases, in which order; the run
 //! system    the systems, their binaries and flags
 //! servers   start, wait until it answers, stop
@@ -12,10 +13,14 @@
 //! results   those of a case and of the run
 //! report    the table           json   the same, for programs
 //! floor     the server that answers at once and stores nothing
+//! footprint what a watcher, a lease, a waiter takes in memory
+//! soak      lock cycles without end: file, memory, restarts
 //! ```
 
 mod figures;
 mod floor;
+mod footprint;
+mod ground;
 mod json;
 mod load;
 mod plan;
@@ -24,24 +29,20 @@ mod report;
 mod results;
 mod scenario;
 mod servers;
+mod soak;
 mod system;
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use clap::{Parser, Subcommand, builder::RangedU64ValueParser};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
+    ground::{Ground, GroundOptions},
     plan::{Plan, Timing},
     scenario::Scenario,
-    system::{Binaries, System},
+    system::System,
 };
 
 /// The exit code after SIGINT, as shells have it.
@@ -66,17 +67,16 @@ enum Mode {
         #[arg(long, value_name = "HOST:PORT")]
         listen: SocketAddr,
     },
+    /// Measures what a connection, a watcher, a lease and a waiter take in a server's memory.
+    Footprint(footprint::Options),
+    /// Locks and unlocks very often, then restarts the server: file, memory, time until it serves.
+    Soak(soak::Options),
 }
 
 #[derive(clap::Args)]
 struct Options {
-    /// The etcd binary; by default $ETCD_BIN, or else .cache/bin/etcd in the workspace.
-    #[arg(long, value_name = "PATH")]
-    etcd: Option<PathBuf>,
-
-    /// The latchd binary; by default target/release/latchd.
-    #[arg(long, value_name = "PATH")]
-    latchd: Option<PathBuf>,
+    #[command(flatten)]
+    ground: GroundOptions,
 
     /// How many closed-loop clients; each number is a case of its own.
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 32],
@@ -107,11 +107,6 @@ struct Options {
     /// Where to write the figures of every round as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-
-    /// Where the servers keep their data, each round in a fresh directory that is removed
-    /// afterwards; by default target/bench/data.
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -120,6 +115,8 @@ async fn main() -> ExitCode {
     let work = async {
         match cli.mode {
             Some(Mode::Floor { listen }) => floor::serve(listen).await,
+            Some(Mode::Footprint(options)) => footprint::run(options).await,
+            Some(Mode::Soak(options)) => soak::run(options).await,
             None => compare(cli.options).await,
         }
     };
@@ -153,37 +150,18 @@ async fn interruption() -> io::Result<()> {
 
 async fn compare(options: Options) -> Result<()> {
     let json = options.json.clone();
-    if let Some(file) = &json {
-        directory_must_exist(file)?;
-    }
+    json::check(json.as_deref())?;
     let run = plan(options)?.run().await?;
     print!("{}", report::summary(&run));
-    if let Some(file) = json {
-        let text = format!("{:#}\n", json::document(&run));
-        std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
-    }
-    Ok(())
-}
-
-/// Better said before the run than after it.
-fn directory_must_exist(file: &Path) -> Result<()> {
-    let parent = file.parent().filter(|parent| *parent != Path::new(""));
-    let parent = parent.unwrap_or(Path::new("."));
-    ensure!(
-        parent.is_dir(),
-        "--json: there is no directory {}",
-        parent.display()
-    );
-    Ok(())
+    json::write(json.as_deref(), &json::document(&run))
 }
 
 fn plan(options: Options) -> Result<Plan> {
     let systems = or_all(options.system, &System::ALL);
     let scenarios = or_all(options.scenario, &Scenario::ALL);
     Ok(Plan {
-        binaries: Binaries::find(&systems, options.latchd, options.etcd)?,
+        ground: Ground::find(options.ground, &systems)?,
         cases: plan::cases(&scenarios, &options.clients, options.connections)?,
-        data_dir: servers::data_dir(options.data_dir)?,
         timing: Timing::of(options.seconds),
         rounds: options.rounds,
         systems,

@@ -6,8 +6,6 @@
 
 use std::{
     fmt::{self, Display, Formatter},
-    path::PathBuf,
-    thread::available_parallelism,
     time::Duration,
 };
 
@@ -16,11 +14,11 @@ use futures::future::try_join_all;
 
 use crate::{
     figures::Figures,
-    load, proc, report,
-    results::{Machine, Results, Run},
+    ground::Ground,
+    load, report,
+    results::{Results, Run},
     scenario::{Client, Scenario},
-    servers::Server,
-    system::{Binaries, System},
+    system::System,
 };
 
 /// With `--connections` not given, how many clients share one.
@@ -80,10 +78,8 @@ pub struct Plan {
     pub rounds: usize,
     /// How long a turn lasts.
     pub timing: Timing,
-    /// Where the programs are.
-    pub binaries: Binaries,
-    /// Where the servers' directories are made.
-    pub data_dir: PathBuf,
+    /// Where the programs and the servers' directories are.
+    pub ground: Ground,
 }
 
 /// Every scenario with every number of clients that makes sense for it.
@@ -119,7 +115,7 @@ impl Plan {
     /// When a server does not start, or answers wrongly.
     pub async fn run(&self) -> Result<Run> {
         let mut run = Run {
-            machine: self.machine().await?,
+            machine: self.ground.machine(&self.systems).await?,
             timing: self.timing,
             rounds: self.rounds,
             results: Vec::new(),
@@ -139,18 +135,6 @@ impl Plan {
         (self.timing.warm_up + self.timing.window).mul_f64(turns as f64)
     }
 
-    async fn machine(&self) -> Result<Machine> {
-        let mut versions = Vec::new();
-        for system in &self.systems {
-            versions.push((*system, self.binaries.version(*system).await?));
-        }
-        Ok(Machine {
-            cpus: available_parallelism()?.get(),
-            filesystem: proc::filesystem(&self.data_dir)?,
-            versions,
-        })
-    }
-
     async fn run_case(&self, case: Case) -> Result<Results> {
         let mut results = Results::new(case, &self.systems);
         for round in 0..self.rounds {
@@ -164,7 +148,7 @@ impl Plan {
     }
 
     async fn turn(&self, case: Case, system: System) -> Result<Figures> {
-        let server = Server::start(system, &self.binaries, &self.data_dir).await?;
+        let server = self.ground.start(system).await?;
         let channels = server.connections(case.connections).await?;
         let channels = channels.iter().cycle().take(case.clients).enumerate();
         let prepare =

@@ -35,6 +35,22 @@ impl Usage {
     }
 }
 
+/// How long the files under `directory` are together, in bytes.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn disk_bytes(directory: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(directory).with_context(|| directory.display().to_string())? {
+        let entry = entry?;
+        bytes += match entry.metadata()? {
+            found if found.is_dir() => disk_bytes(&entry.path())?,
+            found => found.len(),
+        };
+    }
+    Ok(bytes)
+}
+
 fn read<T>(file: &Path, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
     let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     parse(&text).with_context(|| format!("{} is not understood: {text}", file.display()))

@@ -12,6 +12,10 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use futures::future::try_join_all;
 use latchd_proto::etcdserverpb::{RangeRequest, kv_client::KvClient};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tempfile::TempDir;
 use tokio::{
     process::Child,
@@ -28,6 +32,8 @@ use crate::{
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// How often it is asked until then.
 const ASK_EVERY: Duration = Duration::from_millis(10);
+/// The folder for the data in a server's home.
+const DATA: &str = "data";
 /// File systems that keep nothing, where an fsync is free.
 const IN_MEMORY: [&str; 2] = ["tmpfs", "ramfs"];
 
@@ -52,9 +58,11 @@ pub fn data_dir(given: Option<PathBuf>) -> Result<PathBuf> {
 
 /// A running server. Dropping it kills it and removes its data.
 pub struct Server {
+    system: System,
     child: Child,
     pid: u32,
     client_port: u16,
+    peer_port: u16,
     home: TempDir,
 }
 
@@ -65,28 +73,55 @@ impl Server {
     /// When it ends, or does not answer within a minute; with the end of its log.
     pub async fn start(system: System, binaries: &Binaries, data_dir: &Path) -> Result<Self> {
         let home = TempDir::with_prefix_in(format!("{}-", system.name()), data_dir)?;
-        let client_port = free_port()?;
+        let (client_port, peer_port) = (free_port()?, free_port()?);
         let place = Place {
-            data_dir: &home.path().join("data"),
+            data_dir: &home.path().join(DATA),
             client_port,
-            peer_port: free_port()?,
+            peer_port,
         };
-        let child = binaries
-            .command(system, &place)?
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(log(&home))?)
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("starting {}", system.name()))?;
+        let child = spawn(system, binaries, &place, &home)?;
         let mut server = Self {
+            system,
             pid: child.id().context("it has ended")?,
             child,
             client_port,
+            peer_port,
             home,
         };
         server.answers().await?;
         Ok(server)
+    }
+
+    /// Starts it again on its data, after [`Server::end`], and waits until it answers.
+    ///
+    /// # Errors
+    /// As those of [`Server::start`].
+    pub async fn restart(&mut self, binaries: &Binaries) -> Result<()> {
+        let place = Place {
+            data_dir: &self.data(),
+            client_port: self.client_port,
+            peer_port: self.peer_port,
+        };
+        self.child = spawn(self.system, binaries, &place, &self.home)?;
+        self.pid = self.child.id().context("it has ended")?;
+        self.answers().await
+    }
+
+    /// Sends a signal and waits until the process is gone; its data stay.
+    ///
+    /// # Errors
+    /// When it does not end within a minute.
+    pub async fn end(&mut self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.pid)?);
+        kill(pid, signal).with_context(|| format!("sending {signal}"))?;
+        let ended = timeout(START_LIMIT, self.child.wait()).await;
+        ended.with_context(|| format!("it does not end on {signal}"))??;
+        Ok(())
+    }
+
+    /// Where its data are.
+    pub fn data(&self) -> PathBuf {
+        self.home.path().join(DATA)
     }
 
     /// Its process.
@@ -140,6 +175,17 @@ impl Server {
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(5)..].join("\n")
     }
+}
+
+fn spawn(system: System, binaries: &Binaries, place: &Place<'_>, home: &TempDir) -> Result<Child> {
+    binaries
+        .command(system, place)?
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(File::create(log(home))?)
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("starting {}", system.name()))
 }
 
 async fn ask(endpoint: &Endpoint) -> Result<()> {

@@ -38,15 +38,20 @@ impl AutoCompaction {
         let Some(retention) = retention else {
             return Ok(AutoCompaction::default());
         };
+        if retention.is_empty() {
+            return Ok(AutoCompaction::Off);
+        }
         let number: Option<i64> = retention.parse().ok().filter(|number| *number >= 0);
         match number {
             Some(0) => Ok(AutoCompaction::Off),
             Some(revisions) if by_revision => Ok(AutoCompaction::Revision(revisions)),
             Some(hours) => duration(&format!("{hours}h")).map(AutoCompaction::periodic),
             // etcd takes "5m" for a number of revisions, which no store reaches.
-            None if by_revision => Err(format!(
-                "error parsing CompactionRetention: {retention:?} is not a number of revisions"
-            )),
+            None if by_revision => duration(retention).and_then(|_| {
+                Err(format!(
+                    "error parsing CompactionRetention: {retention:?} is not a number of revisions"
+                ))
+            }),
             None => duration(retention).map(AutoCompaction::periodic),
         }
     }
@@ -108,6 +113,8 @@ mod tests {
         let unit = r#"error parsing CompactionRetention: time: missing unit in duration "-1""#;
         assert_eq!(read("-", "-1"), Err(unit.into()));
         assert!(read("-", "-5m").is_err());
+        assert_eq!(read("revision", "abc"), Err(bad.into()));
         assert!(read("revision", "5m").is_err());
+        assert_eq!(read("-", ""), Ok(AutoCompaction::Off));
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 
+use super::file::{GoNumber, Takes};
 use super::ignored::{IGNORED, REFUSED};
 use super::log::{LogFormat, LogLevel, LogOutputs};
 use super::rotation::Rotation;
@@ -12,6 +13,10 @@ use super::urls::Urls;
 use super::values::{self, Nanos};
 use crate::version;
 
+/// Where clients are expected by default.
+const CLIENT_URL: &str = "http://127.0.0.1:2379";
+/// Where etcd expects peers by default.
+const PEER_URL: &str = "http://localhost:2380";
 /// etcd's default for `--log-rotation-config-json`.
 const ROTATION: &str =
     r#"{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}"#;
@@ -28,7 +33,8 @@ pub struct Flags {
     #[arg(
         long,
         value_name = "DIR",
-        default_value = "latchd.data",
+        default_value = values::DEFAULT_DIRECTORY,
+        value_parser = values::directory,
         help_heading = "Server"
     )]
     pub data_dir: PathBuf,
@@ -61,7 +67,7 @@ pub struct Flags {
 
     /// Where to listen for clients: http://HOST:PORT or unix://PATH, several with commas between
     /// them.
-    #[arg(long, value_name = "URLS", value_parser = Urls::parse, default_value = "http://127.0.0.1:2379", help_heading = "Clients")]
+    #[arg(long, value_name = "URLS", value_parser = Urls::parse, default_value = CLIENT_URL, help_heading = "Clients")]
     pub listen_client_urls: Urls,
 
     /// Where to listen for HTTP alone; then --listen-client-urls serve gRPC alone.
@@ -69,7 +75,7 @@ pub struct Flags {
     pub listen_client_http_urls: Urls,
 
     /// Where clients are told to go; by default, where the server listens.
-    #[arg(long, value_name = "URLS", value_parser = Urls::parse, default_value = "", hide_default_value = true, help_heading = "Clients")]
+    #[arg(long, value_name = "URLS", value_parser = Urls::told, default_value = "", hide_default_value = true, help_heading = "Clients")]
     pub advertise_client_urls: Urls,
 
     /// How large a request may be.
@@ -151,14 +157,8 @@ pub struct Flags {
     pub log_rotation_config_json: String,
 
     /// Told by `etcdctl member list`, otherwise without effect: there are no peers.
-    #[arg(
-        long,
-        value_name = "URLS",
-        default_value = "http://localhost:2380",
-        hide_default_value = true,
-        help_heading = "For launchers that know etcd"
-    )]
-    pub initial_advertise_peer_urls: String,
+    #[arg(long, value_name = "URLS", value_parser = Urls::told, default_value = PEER_URL, hide_default_value = true, help_heading = "For launchers that know etcd")]
+    pub initial_advertise_peer_urls: Urls,
 }
 
 impl Flags {
@@ -204,6 +204,23 @@ pub fn find<'a>(command: &'a clap::Command, name: &str) -> Option<&'a clap::Arg>
 /// Whether a flag's values have type `T`.
 pub fn takes<T: 'static>(argument: &clap::Arg) -> bool {
     argument.get_value_parser().type_id() == TypeId::of::<T>()
+}
+
+/// What etcd's file has for a flag.
+pub fn in_a_file(argument: &clap::Arg) -> Takes {
+    if takes::<bool>(argument) {
+        Takes::Bool
+    } else if takes::<Nanos>(argument) {
+        Takes::Duration
+    } else if takes::<i64>(argument) {
+        Takes::Number(GoNumber::Int64)
+    } else if takes::<u64>(argument) {
+        Takes::Number(GoNumber::Uint)
+    } else if takes::<u32>(argument) {
+        Takes::Number(GoNumber::Uint32)
+    } else {
+        Takes::Text
+    }
 }
 
 /// Why `value` is none for the flag `name`.

@@ -4,6 +4,7 @@
 //! etcd checks it and noted in the log with the reason, or refused if to pass over it would break
 //! a promise of safety.
 
+use super::urls::Urls;
 use super::values::{self, Nanos};
 
 /// What a flag's value must be.
@@ -21,6 +22,12 @@ pub enum Kind {
     Duration,
     /// One of these.
     OneOf(&'static [&'static str]),
+    /// Some of these, with commas between them.
+    SomeOf(&'static [&'static str]),
+    /// URLs with commas between them.
+    Urls,
+    /// The same, or a star.
+    Origins,
     /// `Name=true` and the like, with commas between them.
     Gates,
 }
@@ -60,6 +67,12 @@ impl Kind {
             Kind::Duration => Nanos::flag(value).map(drop),
             Kind::OneOf(all) if all.contains(&value) => Ok(()),
             Kind::OneOf(_) => Err("invalid value".into()),
+            Kind::SomeOf(all) => {
+                let wrong = value.split(',').find(|each| !all.contains(each));
+                wrong.map_or(Ok(()), |wrong| Err(format!("invalid value {wrong:?}")))
+            }
+            Kind::Origins if value == "*" => Ok(()),
+            Kind::Urls | Kind::Origins => Urls::told(value).map(drop),
             Kind::Gates => value.split(',').try_for_each(check_gate),
         }
     }
@@ -75,9 +88,11 @@ fn check_gate(gate: &str) -> Result<(), String> {
     if !GATES.contains(&name.trim()) {
         return Err(format!("unrecognized feature gate: {}", name.trim()));
     }
-    values::boolean(value.trim())
-        .map(drop)
-        .map_err(|_| format!("invalid value of {name}={value}, err: not a boolean"))
+    values::boolean(value.trim()).map(drop).map_err(|_| {
+        let value = value.trim();
+        let reason = format!("strconv.ParseBool: parsing {value:?}: invalid syntax");
+        format!("invalid value of {gate}, err: {reason}")
+    })
 }
 
 const GATES: &[&str] = &[
@@ -92,6 +107,13 @@ const GATES: &[&str] = &[
     "SetMemberLocalAddr",
     "StopGRPCServiceOnDefrag",
     "TxnModeWriteWithSharedBuffer",
+];
+
+const V2_STAGES: &[&str] = &[
+    "write-only",
+    "write-only-skip-check",
+    "write-only-drop-data",
+    "gone",
 ];
 
 const ALONE: &str = "the cluster is this server, which has no peers";
@@ -117,7 +139,7 @@ pub const IGNORED: &[Ignored] = &[
     ignored("heartbeat-interval", Kind::Number, NO_RAFT),
     ignored("election-timeout", Kind::Number, NO_RAFT),
     ignored("initial-election-tick-advance", Kind::Bool, NO_RAFT),
-    ignored("listen-peer-urls", Kind::Text, ALONE),
+    ignored("listen-peer-urls", Kind::Urls, ALONE),
     ignored("max-snapshots", Kind::Number, NO_RAFT),
     ignored("max-wals", Kind::Number, NO_RAFT),
     ignored(
@@ -152,6 +174,7 @@ pub const IGNORED: &[Ignored] = &[
         ALONE,
     ),
     ignored("initial-cluster-token", Kind::Text, ALONE),
+    // etcd's help has it, though etcd itself does not know it any more.
     ignored("discovery", Kind::Text, DISCOVERY),
     ignored("discovery-token", Kind::Text, DISCOVERY),
     ignored("discovery-endpoints", Kind::Text, DISCOVERY),
@@ -176,7 +199,11 @@ pub const IGNORED: &[Ignored] = &[
     ignored("discovery-srv-name", Kind::Text, DISCOVERY),
     ignored("strict-reconfig-check", Kind::Bool, ALONE),
     ignored("pre-vote", Kind::Bool, NO_RAFT),
-    ignored("v2-deprecation", Kind::Text, "there is no v2 store"),
+    ignored(
+        "v2-deprecation",
+        Kind::SomeOf(V2_STAGES),
+        "there is no v2 store",
+    ),
     ignored("peer-cert-file", Kind::Text, PEER_TLS),
     ignored("peer-key-file", Kind::Text, PEER_TLS),
     ignored("peer-client-cert-auth", Kind::Bool, PEER_TLS),
@@ -194,7 +221,7 @@ pub const IGNORED: &[Ignored] = &[
     ignored("tls-max-version", Kind::Text, NO_TLS),
     ignored(
         "cors",
-        Kind::Text,
+        Kind::Origins,
         "no origin is allowed: no CORS headers are sent",
     ),
     ignored("bcrypt-cost", Kind::Number, NO_AUTH),
@@ -205,7 +232,7 @@ pub const IGNORED: &[Ignored] = &[
         Kind::Text,
         "the same metrics are told in either case",
     ),
-    ignored("logger", Kind::OneOf(&["zap"]), "there is but one"),
+    ignored("logger", Kind::Text, "there is but one"),
     ignored("enable-distributed-tracing", Kind::Bool, TRACING),
     ignored("distributed-tracing-address", Kind::Text, TRACING),
     ignored("distributed-tracing-service-name", Kind::Text, TRACING),
@@ -275,7 +302,7 @@ pub const REFUSED: &[Refused] = &[
     Refused {
         flag: "auth-token",
         kind: Kind::Text,
-        harmless: &["simple"],
+        harmless: &["", "simple"],
         missing: "any token but simple",
     },
 ];
@@ -326,6 +353,22 @@ mod tests {
             check("feature-gates", "Foo=true"),
             Err("unrecognized feature gate: Foo".into())
         );
+        let said = "invalid value of LeaseCheckpoint=maybe, err: strconv.ParseBool: parsing \
+                    \"maybe\": invalid syntax";
+        assert_eq!(
+            check("feature-gates", "LeaseCheckpoint=maybe"),
+            Err(said.into())
+        );
+        assert_eq!(
+            check("v2-deprecation", "x"),
+            Err("invalid value \"x\"".into())
+        );
+        assert_eq!(check("cors", "*"), Ok(()));
+        assert_eq!(check("cors", "http://a:1"), Ok(()));
+        let scheme = "URL scheme must be http, https, unix, or unixs: x";
+        for flag in ["cors", "listen-peer-urls"] {
+            assert_eq!(check(flag, "x"), Err(scheme.into()));
+        }
     }
 
     #[test]

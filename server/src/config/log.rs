@@ -123,7 +123,7 @@ fn journal_and_others(mut names: Vec<&str>) -> String {
 
 fn output(name: &str) -> LogOutput {
     match name {
-        "" | "default" | "stderr" => LogOutput::Stderr,
+        "default" | "stderr" => LogOutput::Stderr,
         "stdout" => LogOutput::Stdout,
         "systemd/journal" => LogOutput::Journal,
         path => LogOutput::File(path.into()),

@@ -15,9 +15,11 @@ mod notes;
 mod rotation;
 mod urls;
 mod values;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,9 +28,11 @@ use url::Url;
 
 use crate::backend::Limits;
 use args::{Fault, Form};
-use file::Takes;
+use file::{GoNumber, Takes};
 use flags::Flags;
 use ignored::{IGNORED, REFUSED, find_ignored, find_refused};
+use urls::Urls;
+use verify::verify;
 
 pub use compaction::AutoCompaction;
 pub use env::Environment;
@@ -148,11 +152,16 @@ impl Config {
                 refused.check(&each.value).map_err(ConfigError::Invalid)?;
             }
         }
+        verify(|flag| last(given, flag)).map_err(ConfigError::Invalid)?;
         notes.extend(without_effect(given));
         let command = Flags::described();
         let ours = given
             .iter()
-            .filter(|each| flags::find(&command, &each.flag).is_some())
+            .filter(|each| {
+                let flag = flags::find(&command, &each.flag);
+                // No URLs leave those before, or the default ones, as in etcd.
+                flag.is_some_and(|flag| !each.value.is_empty() || !flags::takes::<Urls>(flag))
+            })
             .map(|each| (each.flag.as_str(), each.value.as_str()));
         // Each has been checked by itself.
         let flags = Flags::read(ours).map_err(|error| ConfigError::Invalid(error.to_string()))?;
@@ -185,8 +194,9 @@ impl Config {
             advertise_client_urls: flags.advertise_client_urls.0,
             peer_urls: flags
                 .initial_advertise_peer_urls
-                .split(',')
-                .map(str::to_owned)
+                .0
+                .iter()
+                .map(plain)
                 .collect(),
             grpc_gateway: flags.enable_grpc_gateway,
             watch_progress_interval: flags
@@ -204,12 +214,9 @@ impl Config {
     }
 
     fn check_urls(&self) -> Result<(), String> {
-        urls::check_bind("listen-client-urls", &self.listen_client_urls)?;
-        urls::check_bind("listen-client-http-urls", &self.listen_client_http_urls)?;
-        urls::check_bind("listen-metrics-urls", &self.listen_metrics_urls)?;
-        if self.listen_client_urls.is_empty() {
-            return Err("--listen-client-urls is empty: no client could connect".into());
-        }
+        urls::check_bind(&self.listen_client_urls)?;
+        urls::check_bind(&self.listen_client_http_urls)?;
+        urls::check_bind(&self.listen_metrics_urls)?;
         let shared = |url: &&Url| url.port() != Some(0) && self.listen_client_urls.contains(url);
         match self.listen_client_http_urls.iter().find(shared) {
             None => Ok(()),
@@ -263,16 +270,14 @@ fn command_line(args: impl IntoIterator<Item = OsString>) -> Result<Vec<Given>, 
     let command = Flags::described();
     let given = args::split(args, |name| form(&command, name)).map_err(|fault| told(&fault))?;
     for (flag, value) in &given {
-        if form(&command, flag) == Some(Form::Ask) {
-            let asked = if flag.eq_ignore_ascii_case("v") || flag == "version" {
-                "--version"
-            } else {
-                "--help"
-            };
+        if let Some(asked) = asked(flag, value)? {
             let outcome = command.clone().try_get_matches_from(["latchd", asked]);
             return Err(outcome.map_or_else(ConfigError::Asked, |_| {
                 ConfigError::Usage(format!("flag -{flag} says nothing"))
             }));
+        }
+        if flag == "version" {
+            continue;
         }
         check(flag, value).map_err(|reason| {
             let wrong = if form(&command, flag) == Some(Form::Bool) {
@@ -283,13 +288,32 @@ fn command_line(args: impl IntoIterator<Item = OsString>) -> Result<Vec<Given>, 
             ConfigError::Usage(wrong)
         })?;
     }
-    let given = given.into_iter();
+    let given = given.into_iter().filter(|(flag, _)| flag != "version");
     Ok(given.map(|(flag, value)| Given { flag, value }).collect())
 }
 
+/// What a flag asks to be told, rather than to be done.
+fn asked(flag: &str, value: &str) -> Result<Option<&'static str>, ConfigError> {
+    match flag {
+        "h" | "help" => Ok(Some("--help")),
+        "V" => Ok(Some("--version")),
+        "version" => match values::boolean(value) {
+            Ok(true) => Ok(Some("--version")),
+            Ok(false) => Ok(None),
+            Err(reason) => Err(ConfigError::Usage(format!(
+                "invalid boolean value {value:?} for -version: {reason}"
+            ))),
+        },
+        _ => Ok(None),
+    }
+}
+
 fn form(command: &clap::Command, name: &str) -> Option<Form> {
-    if ["h", "help", "V", "version"].contains(&name) {
+    if ["h", "help", "V"].contains(&name) {
         return Some(Form::Ask);
+    }
+    if name == "version" {
+        return Some(Form::Bool);
     }
     let is_bool = match (
         flags::find(command, name),
@@ -385,11 +409,17 @@ fn with_variables(
 }
 
 fn from_file(path: &str, notes: &mut Vec<Note>) -> Result<Vec<Given>, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError::Invalid(format!("open {path}: {}", os_text(&error))))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        // Go opens a directory like a file.
+        let failed = match error.kind() {
+            ErrorKind::IsADirectory => "read",
+            _ => "open",
+        };
+        ConfigError::Invalid(format!("{failed} {path}: {}", os_text(&error)))
+    })?;
     let command = Flags::described();
-    let settings = file::read(&text, |flag| file_takes(&command, flag))
-        .map_err(|reason| ConfigError::Invalid(format!("{reason} (in {path})")))?;
+    let settings =
+        file::read(&text, |flag| file_takes(&command, flag)).map_err(ConfigError::Invalid)?;
     for key in settings.unknown {
         let path = path.to_owned();
         notes.push(Note::FileKey { path, key });
@@ -408,15 +438,17 @@ fn from_file(path: &str, notes: &mut Vec<Note>) -> Result<Vec<Given>, ConfigErro
 }
 
 fn file_takes(command: &clap::Command, flag: &str) -> Option<Takes> {
-    let is_duration = match (flags::find(command, flag), find_ignored(flag)) {
-        (Some(argument), _) => flags::takes::<values::Nanos>(argument),
-        (_, Some(ignored)) => matches!(ignored.kind, ignored::Kind::Duration),
-        _ => find_refused(flag).map(|_| false)?,
-    };
-    Some(if is_duration {
-        Takes::Duration
-    } else {
-        Takes::Other
+    if let Some(argument) = flags::find(command, flag) {
+        return Some(flags::in_a_file(argument));
+    }
+    let ignored = find_ignored(flag).map(|flag| flag.kind);
+    let kind = ignored.or_else(|| find_refused(flag).map(|flag| flag.kind))?;
+    Some(match kind {
+        ignored::Kind::Bool => Takes::Bool,
+        ignored::Kind::Number => Takes::Number(GoNumber::Uint),
+        ignored::Kind::Signed => Takes::Number(GoNumber::Int),
+        ignored::Kind::Duration => Takes::Duration,
+        _ => Takes::Text,
     })
 }
 

@@ -99,7 +99,7 @@ fn mismatch(key: &str, found: &str, wanted: &str) -> String {
 }
 
 /// What Go calls a JSON value.
-fn kind(value: &Value) -> &'static str {
+pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

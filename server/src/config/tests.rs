@@ -127,6 +127,8 @@ fn what_is_wrong_only_when_it_is_put_together() {
         invalid(&["--cert-file=/a"], &[]).contains("--cert-file \"/a\" is not implemented yet")
     );
     assert!(parse(&["--cert-file=", "--client-cert-auth=false"], &[]).is_ok());
+    let said = "unknown logger option \"x\"";
+    assert_eq!(invalid(&["--logger=x"], &[]), said);
 }
 
 #[test]
@@ -174,6 +176,28 @@ fn peers_are_told_and_the_rest_is_noted_once() {
 }
 
 #[test]
+fn nothing_given_is_the_default() {
+    let none = [
+        "--listen-client-urls=",
+        "--initial-advertise-peer-urls=",
+        "--data-dir=",
+        "--version=false",
+    ];
+    let config = parse(&none, &[]).unwrap();
+    let default = parse(&[], &[]).unwrap();
+    assert_eq!(config.listen_client_urls, default.listen_client_urls);
+    assert_eq!(config.peer_urls, ["http://localhost:2380"]);
+    assert_eq!(config.data_dir, default.data_dir);
+    let Err(ConfigError::Usage(said)) = parse(&["--version=x"], &[]) else {
+        panic!("a version");
+    };
+    assert_eq!(
+        said,
+        "invalid boolean value \"x\" for -version: parse error"
+    );
+}
+
+#[test]
 fn a_file_alone_counts() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("c.yaml");
@@ -192,12 +216,15 @@ fn a_file_alone_counts() {
     assert!(has(|note| matches!(note, Note::WithoutEffect { .. })));
     assert!(!has(|note| matches!(note, Note::VariableUsed { .. })));
 
-    std::fs::write(&path, "max-txn-ops: x").unwrap();
+    std::fs::write(&path, "log-level: x").unwrap();
     let said = invalid(&[&flag], &[]);
     assert!(
-        said.starts_with(r#"invalid value "x" for max-txn-ops in "#),
+        said.starts_with(r#"invalid value "x" for log-level in "#),
         "{said}"
     );
+    let directory = format!("--config-file={}", dir.path().display());
+    let said = format!("read {}: is a directory", dir.path().display());
+    assert_eq!(invalid(&[&directory], &[]), said);
     let said = invalid(&["--config-file=/nope"], &[]);
     assert_eq!(said, "open /nope: no such file or directory");
 }

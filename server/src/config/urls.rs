@@ -3,15 +3,28 @@
 use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
-use url::{Host, Url};
+use url::{Host, ParseError, Url};
 
 /// URLs with commas between them, as one value: given again, they replace the ones before.
 #[derive(Clone, Debug, Default)]
 pub struct Urls(pub Vec<Url>);
 
 impl Urls {
-    /// None in an empty text; one that is given twice counts once.
+    /// What can be listened on. None in an empty text; one that is given twice counts once.
     pub fn parse(text: &str) -> Result<Urls, String> {
+        let urls = Urls::told(text)?;
+        match urls.0.iter().find(|url| needs_tls(url)) {
+            None => Ok(urls),
+            Some(url) => Err(format!(
+                "{}:// is not implemented yet: latchd has no TLS: {}",
+                url.scheme(),
+                plain(url)
+            )),
+        }
+    }
+
+    /// What others are told, who may have TLS before this server.
+    pub fn told(text: &str) -> Result<Urls, String> {
         let mut urls = Vec::new();
         for each in text.split(',').filter(|_| !text.is_empty()) {
             let url = parse(each.trim())?;
@@ -23,23 +36,22 @@ impl Urls {
     }
 }
 
+/// Whether this is one URL.
+pub fn check(text: &str) -> Result<(), String> {
+    parse(text).map(drop)
+}
+
+fn needs_tls(url: &Url) -> bool {
+    ["https", "unixs"].contains(&url.scheme())
+}
+
 fn parse(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("{error}: {text}"))?;
+    let url = Url::parse(text).map_err(|error| as_go_says(error, text))?;
     match url.scheme() {
-        "http" => {}
-        "unix" if socket_path(&url).is_some() => return Ok(url),
-        "unix" => return Err(format!("URL names no socket file: {text}")),
-        "https" | "unixs" => {
-            let scheme = url.scheme();
-            return Err(format!(
-                "{scheme}:// is not implemented yet: latchd has no TLS: {text}"
-            ));
-        }
-        _ => {
-            return Err(format!(
-                "URL scheme must be http, https, unix, or unixs: {text}"
-            ));
-        }
+        "http" | "https" => {}
+        "unix" | "unixs" if socket_path(&url).is_some() => return Ok(url),
+        "unix" | "unixs" => return Err(format!("URL names no socket file: {text}")),
+        _ => return Err(unknown_scheme(text)),
     }
     let (_, rest) = text.split_once("://").unwrap_or(("", text));
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -55,11 +67,30 @@ fn parse(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+fn unknown_scheme(text: &str) -> String {
+    format!("URL scheme must be http, https, unix, or unixs: {text}")
+}
+
+/// What Go's `url.Parse` says of it, where clients of etcd are likely to see it.
+fn as_go_says(error: ParseError, text: &str) -> String {
+    let first_segment = text.split('/').next().unwrap_or_default();
+    match error {
+        ParseError::RelativeUrlWithoutBase if first_segment.contains(':') => {
+            format!("parse {text:?}: first path segment in URL cannot contain colon")
+        }
+        ParseError::RelativeUrlWithoutBase => unknown_scheme(text),
+        ParseError::InvalidIpv6Address if !text.contains(']') => {
+            format!("parse {text:?}: missing ']' in host")
+        }
+        other => format!("parse {text:?}: {other}"),
+    }
+}
+
 /// The socket file of a `unix://` URL. As in etcd, the path is all that follows the scheme, so
 /// `unix://localhost:2379` is a file of the current directory.
 #[must_use]
 pub fn socket_path(url: &Url) -> Option<PathBuf> {
-    if url.scheme() != "unix" {
+    if !["unix", "unixs"].contains(&url.scheme()) {
         return None;
     }
     let host = url.host_str().unwrap_or_default();
@@ -73,11 +104,11 @@ pub fn socket_path(url: &Url) -> Option<PathBuf> {
 }
 
 /// etcd binds to addresses, and to no name but localhost.
-pub fn check_bind(flag: &str, urls: &[Url]) -> Result<(), String> {
-    for url in urls.iter().filter(|url| url.scheme() == "http") {
+pub fn check_bind(urls: &[Url]) -> Result<(), String> {
+    for url in urls.iter().filter(|url| url.scheme().starts_with("http")) {
         if matches!(url.host(), Some(Host::Domain(name)) if name != "localhost") {
             let url = plain(url);
-            return Err(format!("expected IP in URL for binding ({url}): --{flag}"));
+            return Err(format!("expected IP in URL for binding ({url})"));
         }
     }
     Ok(())
@@ -87,7 +118,9 @@ pub fn check_bind(flag: &str, urls: &[Url]) -> Result<(), String> {
 #[must_use]
 pub fn plain(url: &Url) -> String {
     match (url.host_str(), url.port_or_known_default()) {
-        (Some(host), Some(port)) if url.scheme() == "http" => format!("http://{host}:{port}"),
+        (Some(host), Some(port)) if url.scheme().starts_with("http") => {
+            format!("{}://{host}:{port}", url.scheme())
+        }
         _ => url.as_str().to_owned(),
     }
 }
@@ -108,21 +141,27 @@ mod tests {
         assert_eq!(error("http://127.0.0.1:1/a"), path);
         let scheme = "URL scheme must be http, https, unix, or unixs: ftp://x";
         assert_eq!(error("ftp://x"), scheme);
-        for bad in [
-            "nonsense",
-            "127.0.0.1:1",
-            "http://127.0.0.1:99999",
-            "unix://",
-        ] {
+        for bad in ["nonsense", "localhost:1", ""] {
+            let said = format!("URL scheme must be http, https, unix, or unixs: {bad}");
+            assert_eq!(error(&format!("http://127.0.0.1:1,{bad}")), said);
+        }
+        let colon = "parse \"127.0.0.1:1\": first path segment in URL cannot contain colon";
+        assert_eq!(error("127.0.0.1:1"), colon);
+        assert_eq!(
+            error("http://[::1:1"),
+            "parse \"http://[::1:1\": missing ']' in host"
+        );
+        for bad in ["http://127.0.0.1:99999", "unix://"] {
             assert!(Urls::parse(bad).is_err(), "{bad}");
         }
         assert!(error("https://127.0.0.1:1").contains("not implemented yet"));
+        assert_eq!(Urls::told("https://a:443,unixs://b").unwrap().0.len(), 2);
     }
 
     #[test]
     fn names_are_not_bound_to() {
-        let check = |text: &str| check_bind("f", &Urls::parse(text).unwrap().0);
-        let said = "expected IP in URL for binding (http://example.com:1): --f";
+        let check = |text: &str| check_bind(&Urls::parse(text).unwrap().0);
+        let said = "expected IP in URL for binding (http://example.com:1)";
         assert_eq!(check("http://example.com:1"), Err(said.into()));
         for good in ["http://0.0.0.0:0", "http://[::1]:1", "http://localhost:80"] {
             assert_eq!(check(good), Ok(()), "{good}");
@@ -144,8 +183,9 @@ mod tests {
             "http://[::1]:2379",
             "unix:///a/b",
             "unix://a:1",
+            "https://a:443",
         ] {
-            assert_eq!(plain(&Urls::parse(text).unwrap().0[0]), text);
+            assert_eq!(plain(&Urls::told(text).unwrap().0[0]), text);
         }
     }
 

@@ -1,6 +1,10 @@
 //! Values as Go's `flag` and `strconv` read them, and refuse them.
 
+use std::path::PathBuf;
 use std::time::Duration;
+
+/// The default of `--data-dir`.
+pub const DEFAULT_DIRECTORY: &str = "latchd.data";
 
 const PARSE_ERROR: &str = "parse error";
 const OUT_OF_RANGE: &str = "value out of range";
@@ -14,13 +18,33 @@ pub fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-/// An unsigned number; also hexadecimal (`0x`), octal (`0o` or `0`) and binary (`0b`).
+/// A directory; none given is the default one, as in etcd.
+pub fn directory(text: &str) -> Result<PathBuf, String> {
+    Ok(if text.is_empty() {
+        DEFAULT_DIRECTORY
+    } else {
+        text
+    }
+    .into())
+}
+
+/// An unsigned number; also hexadecimal (`0x`), octal (`0o` or `0`) and binary (`0b`), and with an
+/// underscore between digits.
 pub fn unsigned(text: &str) -> Result<u64, String> {
     let (digits, radix) = radix_of(text);
-    if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
+    // One may also stand behind the prefix.
+    let groups = match radix {
+        10 => digits,
+        _ => digits.strip_prefix('_').unwrap_or(digits),
+    };
+    let is_number = |group: &str| {
+        let all = group.chars().all(|digit| digit.is_digit(radix));
+        !group.is_empty() && all
+    };
+    if !groups.split('_').all(is_number) {
         return Err(PARSE_ERROR.into());
     }
-    u64::from_str_radix(digits, radix).map_err(|_| OUT_OF_RANGE.into())
+    u64::from_str_radix(&groups.replace('_', ""), radix).map_err(|_| OUT_OF_RANGE.into())
 }
 
 /// A signed number, otherwise like [`unsigned`].
@@ -146,7 +170,11 @@ mod tests {
         assert_eq!(unsigned("0"), Ok(0));
         assert_eq!(unsigned("-5"), Err("parse error".into()));
         assert_eq!(unsigned("1.5"), Err("parse error".into()));
-        assert_eq!(unsigned("0x"), Err("parse error".into()));
+        assert_eq!(unsigned("1_000"), Ok(1000));
+        assert_eq!(unsigned("0x_10"), Ok(16));
+        for bad in ["0x", "", "_1", "1_", "1__0"] {
+            assert_eq!(unsigned(bad), Err("parse error".into()), "{bad}");
+        }
         let long = "99999999999999999999999";
         assert_eq!(unsigned(long), Err("value out of range".into()));
         assert_eq!(signed("-1"), Ok(-1));

@@ -186,8 +186,8 @@ impl<'a> Mask<'a> {
     /// A key with the IDs in it named.
     fn key(&mut self, key: &str) -> String {
         let words = key.split('/').map(|word| {
-            let hex = word.len() >= ID_DIGITS && word.chars().all(|c| c.is_ascii_hexdigit());
-            let id = u64::from_str_radix(word, 16).ok().filter(|_| hex);
+            let id = u64::from_str_radix(word, 16).ok();
+            let id = id.filter(|id| word.len() >= ID_DIGITS && *word == format!("{id:x}"));
             let name = id.and_then(|id| self.id(id, "lease"));
             name.map_or_else(|| word.to_owned(), |name| format!("<{name}>"))
         });
@@ -313,6 +313,14 @@ mod tests {
             masked(vec![grant, lock]),
             [json!({"ID": "lease 1"}), json!({"key": "job/<lease 1>"})]
         );
+    }
+
+    #[test]
+    fn an_id_in_a_key_that_is_written_otherwise_stays() {
+        for key in ["job/694D9A5F2B1C3A01", "job/0694d9a5f2b1c3a01", "job/beef"] {
+            let value = json!({"key": BASE64_STANDARD.encode(key)});
+            assert_eq!(masked(vec![value]), [json!({"key": key})]);
+        }
     }
 
     #[test]

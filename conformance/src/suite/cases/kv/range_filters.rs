@@ -57,8 +57,8 @@ fn combined() -> Vec<Case> {
             request.min_mod_revision = s.revision(4);
         }),
         case("by mod revision before the limit", |s, request| {
-            request.min_mod_revision = s.revision(4);
-            request.limit = 2;
+            request.min_mod_revision = s.revision(6);
+            request.limit = 1;
         }),
         case(
             "by create revision, the youngest first, one",

@@ -2,11 +2,19 @@
 //! and checked. `src/history` says what is checked.
 #![allow(missing_docs)]
 
-use anyhow::Result;
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
 use latchd_conformance::{
-    history::live::{
-        pause,
-        run::{Options, Where, run},
+    files,
+    history::{
+        check,
+        live::{
+            pause,
+            run::{Options, Where, run, start_clients},
+            stage::{Length, Stage},
+        },
+        violation::Rule,
     },
     target::Kind,
 };
@@ -18,7 +26,7 @@ fn options() -> Result<Options> {
     })
 }
 
-async fn check(options: Options) -> Result<()> {
+async fn run_and_check(options: Options) -> Result<()> {
     println!("{options:?}");
     let report = run(&options).await?;
     println!("{report}");
@@ -27,16 +35,48 @@ async fn check(options: Options) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_clients_see_one_sequence() -> Result<()> {
-    check(options()?).await
+    run_and_check(options()?).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn they_see_it_across_kill_9() -> Result<()> {
-    check(Options {
+    run_and_check(Options {
         kills: 5,
         ..options()?
     })
     .await
+}
+
+/// A server that comes back with the data of an earlier moment, as one would that
+/// answers before it syncs: what it gives out then, it has given out before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_forgets_is_found_out() -> Result<()> {
+    let length = Length::Ops(900);
+    let mut stage = Stage::own(Kind::from_env()?).await?;
+    // Who locks would wait for the leases of keys that come back.
+    let clients = Options {
+        lockers: 0,
+        ..options()?
+    };
+    start_clients(&mut stage, &clients)?;
+    let mut data = BTreeMap::new();
+    stage.reach(length, 1, 3).await?;
+    let keep = stage.kill_and(|directory| {
+        data = files::contents(directory)?;
+        Ok(())
+    });
+    keep.await?;
+    stage.reach(length, 2, 3).await?;
+    stage
+        .kill_and(|directory| files::restore(directory, &data))
+        .await?;
+    stage.reach(length, 1, 1).await?;
+    let Err(violation) = check::check(&stage.finish().await?) else {
+        anyhow::bail!("it was not found out");
+    };
+    println!("{violation}");
+    ensure!(violation.rule == Rule::RevisionGivenTwice, "{violation}");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

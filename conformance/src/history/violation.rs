@@ -50,6 +50,8 @@ pub enum Rule {
     WatchAhead,
     /// No lease ends before its time, nor with a restart.
     LeaseEndedEarly,
+    /// A lease that nobody renews ends.
+    LeaseOutlived,
     /// A lease's end takes its keys along.
     LeaseKeptKeys,
     /// One holder at a time.
@@ -91,6 +93,7 @@ impl Rule {
             Self::WatchWrongPrev => "a watch was told a wrong previous key",
             Self::WatchAhead => "a watch's progress ran ahead of its events",
             Self::LeaseEndedEarly => "a lease ended before its time",
+            Self::LeaseOutlived => "a lease outlived its time",
             Self::LeaseKeptKeys => "a lease's end left its keys",
             Self::TwoHolders => "a lock had two holders",
             Self::OutOfTurn => "a lock was granted out of turn",

@@ -1,5 +1,5 @@
 //! Leases: none ends before its time, a restart gives each its full TTL again,
-//! and a revoked one takes its keys along.
+//! and one that is revoked or not renewed takes its keys along.
 //!
 //! A server starts a lease's time when it receives the grant or the keepalive,
 //! which is after the client sent it. So an answered one promises the lease for
@@ -31,9 +31,15 @@ struct Life {
     granted: Option<Moment>,
     /// Answered grants and keepalives: when sent, and until when that promises.
     renewals: Vec<(Moment, Moment)>,
+    /// When the last of them was over; never while one is of unknown outcome.
+    renewed: Moment,
     /// When somebody first asked for its end.
     revoked: Option<Moment>,
 }
+
+/// How long after its time a lease may end: a busy machine has other things to
+/// do, and a server that starts takes its time.
+const GRACE: i64 = 20;
 
 impl<'a> Leases<'a> {
     /// Collects what a history says of leases.
@@ -109,6 +115,10 @@ impl<'a> Leases<'a> {
 
 impl Life {
     fn note(&mut self, op: &Op) {
+        if let Request::Grant { .. } | Request::KeepAlive { .. } = op.request {
+            let over = op.returned().unwrap_or(Moment(u64::MAX));
+            self.renewed = self.renewed.max(over);
+        }
         match (&op.request, op.answer()) {
             (Request::Grant { .. }, Some((at, _, Response::Granted { ttl, .. }))) => {
                 self.ttl = *ttl;
@@ -155,6 +165,9 @@ pub fn check(history: &History, timeline: &Timeline, bounds: &Bounds) -> Result<
         leases.check_word(op)?;
     }
     let attached = attachments(history, timeline);
+    for (id, spans) in &attached {
+        leases.check_outlived(*id, spans, bounds)?;
+    }
     history
         .ops
         .iter()
@@ -205,6 +218,34 @@ impl Leases<'_> {
         }
         let story = format!("{op}\n  lease {id:x} is promised until {promised}");
         Err(Violation::new(Rule::LeaseEndedEarly, story))
+    }
+
+    /// Nobody may be answered long after a lease's time without the revision that
+    /// took its keys away.
+    fn check_outlived(
+        &self,
+        id: LeaseId,
+        spans: &[(Revision, Revision)],
+        bounds: &Bounds,
+    ) -> Result<(), Violation> {
+        let Some(life) = self.lives.get(&id).filter(|life| life.granted.is_some()) else {
+            return Ok(());
+        };
+        for (from, to) in spans {
+            let still = bounds.absent(*to);
+            let restarts = self.history.restarts.iter().map(|restart| restart.started);
+            let restarted = restarts.filter(|started| *started <= still).max();
+            let last = life.renewed.max(restarted.unwrap_or_default());
+            let due = last.plus_seconds(life.ttl + GRACE);
+            if still > due {
+                let story = format!(
+                    "lease {id:x} of {} s was last renewed {}, and the server last started {last} or before; its keys of revision {from} were there for a request sent {still}",
+                    life.ttl, life.renewed
+                );
+                return Err(Violation::new(Rule::LeaseOutlived, story));
+            }
+        }
+        Ok(())
     }
 
     /// After an answered revoke nobody may be answered without the revision that

@@ -91,9 +91,7 @@ pub async fn record(options: &Options) -> Result<History> {
         Where::Url(url) if options.kills == 0 => Stage::at(url).await?,
         Where::Url(_) => bail!("only a server of its own is killed"),
     };
-    stage.start_watchers();
-    start_writers(&mut stage, options)?;
-    start_lockers(&mut stage, options)?;
+    start_clients(&mut stage, options)?;
     let parts = u64::from(options.kills) + 1;
     for part in 1..parts {
         stage.reach(options.length, part, parts).await?;
@@ -104,6 +102,16 @@ pub async fn record(options: &Options) -> Result<History> {
     }
     stage.reach(options.length, 1, 1).await?;
     stage.finish().await
+}
+
+/// Starts the clients that the options name, and all watches.
+///
+/// # Errors
+/// When the server's URL is none.
+pub fn start_clients(stage: &mut Stage, options: &Options) -> Result<()> {
+    stage.start_watchers();
+    start_writers(stage, options)?;
+    start_lockers(stage, options)
 }
 
 fn start_writers(stage: &mut Stage, options: &Options) -> Result<()> {

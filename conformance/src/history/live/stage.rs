@@ -1,6 +1,6 @@
 //! A server, clients around it, and what tells them when to begin and to end.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use tokio::{
@@ -217,11 +217,20 @@ impl Stage {
     /// # Errors
     /// When it is not ours, or does not start.
     pub async fn kill(&mut self) -> Result<()> {
+        self.kill_and(|_| Ok(())).await
+    }
+
+    /// As [`Self::kill`]; does something to the data directory in between.
+    ///
+    /// # Errors
+    /// As [`Self::kill`], or with what is done in between.
+    pub async fn kill_and(&mut self, meanwhile: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let server = self.server.as_mut().context("no server to kill")?;
         let recorder = &self.around.recorder;
         self.up.send_replace(false);
         let killed = recorder.now();
         server.kill().await?;
+        meanwhile(server.spec().data_dir())?;
         let started = recorder.now();
         server.start_again().await?;
         recorder.note(Piece::Restart(Restart { killed, started }));

@@ -184,7 +184,7 @@ fn shift(op: &mut Op, rng: &mut StdRng) {
 #[test]
 fn stateright_comes_to_the_same_verdict() {
     let (mut right, mut wrong) = (0, 0);
-    for seed in 0..6000 {
+    for seed in 0..4000 {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut history = small(seed, &mut rng);
         for _ in 0..rng.random_range(0..3) {
@@ -203,5 +203,5 @@ fn stateright_comes_to_the_same_verdict() {
         right += usize::from(theirs);
         wrong += usize::from(!theirs);
     }
-    assert!(right > 1500 && wrong > 1500, "{right} right, {wrong} wrong");
+    assert!(right > 1000 && wrong > 1000, "{right} right, {wrong} wrong");
 }

@@ -76,24 +76,34 @@ fn no_new_ttl(ground: &mut Ground) -> Option<()> {
         started: killed.plus_seconds(1),
     });
     // It was there after the start.
-    let look = Request::get("leased/1");
-    let state = {
-        let mut state = ground.state(revision - 1);
-        state.apply(&ground.history.ops.last()?.request);
-        state
-    };
-    let response = state.effect(&look).response?;
+    look_at_it(ground, revision, killed.plus_seconds(2))?;
+    tell_its_end(ground, revision, killed.plus_seconds(20))
+}
+
+/// Reads what [`with_lease`] has put.
+fn look_at_it(ground: &mut Ground, revision: Revision, invoked: Moment) -> Option<()> {
+    let request = Request::get("leased/1");
+    let mut state = ground.state(revision - 1);
+    state.apply(&ground.history.ops.last()?.request);
+    let response = state.effect(&request).response?;
     ground.history.ops.push(Op {
         client: 98,
-        invoked: killed.plus_seconds(2),
-        request: look,
+        invoked,
+        request,
         outcome: Outcome::Answered {
-            at: killed.plus_seconds(3),
+            at: invoked.plus_seconds(1),
             revision,
             response,
         },
     });
-    tell_its_end(ground, revision, killed.plus_seconds(20))
+    Some(())
+}
+
+/// A lease that nobody renews keeps its key for ever.
+fn no_end(ground: &mut Ground) -> Option<()> {
+    let revision = with_lease(ground);
+    let much_later = ground.after_all().plus_seconds(200);
+    look_at_it(ground, revision, much_later)
 }
 
 /// An acknowledged lease is unknown after a restart.
@@ -128,6 +138,7 @@ fn kept_keys(ground: &mut Ground) -> Option<()> {
 fn leases() {
     is_caught(early_end, &[Rule::LeaseEndedEarly]);
     is_caught(no_new_ttl, &[Rule::LeaseEndedEarly]);
+    is_caught(no_end, &[Rule::LeaseOutlived]);
     is_caught(lost_lease, &[Rule::LeaseEndedEarly]);
     is_caught(short_lease, &[Rule::LeaseEndedEarly]);
     is_caught(kept_keys, &[Rule::LeaseKeptKeys]);

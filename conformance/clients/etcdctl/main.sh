@@ -12,7 +12,7 @@ source "$here/locks.sh"
 # shellcheck source=others.sh
 source "$here/others.sh"
 
-endpoint=http://127.0.0.1:2379 prefix=etcdctl shared_counter= clients=4 turns=5 ttl=2
+endpoint=http://127.0.0.1:2379 prefix=etcdctl shared_counter= clients=4 turns=5 ttl=3
 scenarios=()
 while (($#)); do
     case $1 in

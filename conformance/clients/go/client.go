@@ -33,7 +33,7 @@ func parse(args []string) (options, []string, error) {
 	flags.StringVar(&o.counter, "counter", "", "the key that is counted in (default NAME-counter.count)")
 	flags.IntVar(&o.clients, "clients", 4, "how many clients, each with a connection and a session")
 	flags.IntVar(&o.turns, "turns", 5, "how often each client takes the lock")
-	flags.IntVar(&o.ttl, "ttl", 2, "TTL in seconds of the lease that expires")
+	flags.IntVar(&o.ttl, "ttl", 3, "TTL in seconds of the lease that expires")
 	if err := flags.Parse(args); err != nil {
 		return o, nil, err
 	}

@@ -10,7 +10,7 @@ const flags = {
   counter: text,
   clients: { ...text, default: '4' },
   turns: { ...text, default: '5' },
-  ttl: { ...text, default: '2' },
+  ttl: { ...text, default: '3' },
 };
 
 const say = line => process.stdout.write(JSON.stringify(line) + '\n');

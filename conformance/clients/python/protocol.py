@@ -17,7 +17,7 @@ def options(scenarios):
     flags.add_argument("--counter")
     flags.add_argument("--clients", type=int, default=4)
     flags.add_argument("--turns", type=int, default=5)
-    flags.add_argument("--ttl", type=int, default=2)
+    flags.add_argument("--ttl", type=int, default=3)
     flags.add_argument("scenarios", nargs="+", choices=scenarios)
     return flags.parse_args()
 

@@ -250,7 +250,7 @@ fn python(scenario: Scenario) -> Value {
             "key": "/locks/NAME",
             "while_held": false,
             "is_acquired": [true, false],
-            "refreshed_ttl": 30,
+            "refreshed_ttl": 600,
             "released": [true, false],
         }),
         Scenario::Lease => json!({

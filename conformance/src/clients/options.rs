@@ -166,7 +166,9 @@ async fn all_together(
         .filter(installed)
         .collect();
     if programs.len() < 2 {
-        return Ok(Verdict::Skipped("there is only one of them".to_owned()));
+        return Ok(Verdict::Skipped(
+            "fewer than two of its programs are installed".to_owned(),
+        ));
     }
     let (url, _server) = host.start().await?;
     eprintln!("{} on {}", group_name(group), host.name());

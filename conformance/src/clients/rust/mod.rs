@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 
 use super::scenario::Scenario;
 
-/// Seconds; nobody keeps these leases alive.
-const LONG: i64 = 60;
+/// Seconds, of leases that nobody keeps alive: longer than a slow machine takes.
+const LONG: i64 = 600;
 
 /// What every program takes.
 #[derive(Args, Clone, Debug)]
@@ -43,7 +43,7 @@ pub struct Options {
     turns: usize,
 
     /// TTL in seconds of the lease that expires
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 3)]
     ttl: i64,
 
     /// What to play, one after the other

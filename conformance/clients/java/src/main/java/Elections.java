@@ -70,6 +70,6 @@ final class Elections {
     }
 
     private static String next(BlockingQueue<String> seen) throws InterruptedException {
-        return String.valueOf(seen.poll(60, TimeUnit.SECONDS));
+        return String.valueOf(seen.poll(170, TimeUnit.SECONDS));
     }
 }

@@ -15,6 +15,6 @@ final class Options {
         counter = flags.getOrDefault("counter", name + ".count");
         clients = Integer.parseInt(flags.getOrDefault("clients", "4"));
         turns = Integer.parseInt(flags.getOrDefault("turns", "5"));
-        ttl = Integer.parseInt(flags.getOrDefault("ttl", "2"));
+        ttl = Integer.parseInt(flags.getOrDefault("ttl", "3"));
     }
 }

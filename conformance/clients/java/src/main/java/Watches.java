@@ -74,7 +74,7 @@ final class Watches {
     private static List<WatchEvent> first(int n, BlockingQueue<WatchEvent> events) throws Exception {
         List<WatchEvent> seen = new ArrayList<>();
         while (seen.size() < n) {
-            WatchEvent event = events.poll(60, TimeUnit.SECONDS);
+            WatchEvent event = events.poll(170, TimeUnit.SECONDS);
             if (event == null) {
                 throw new IllegalStateException("no more than " + seen.size() + " events");
             }

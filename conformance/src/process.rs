@@ -162,6 +162,19 @@ impl Process {
         Ok(())
     }
 
+    /// Its resident memory, in bytes.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        let pid = self.child.id().context("it has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = rss.and_then(|rss| rss.trim().strip_suffix(" kB"));
+        let kib: u64 = kib.context("no VmRSS")?.trim().parse()?;
+        Ok(kib << 10)
+    }
+
     /// Kills it with SIGKILL and waits until it is gone.
     ///
     /// # Errors

@@ -56,9 +56,11 @@ impl Applier {
         for job in jobs {
             if job.command == Command::Defragment {
                 self.run_batch(std::mem::take(&mut batch))?;
+                let defragmenting = METRICS.defragmenting();
                 let compacted = self.store.defragment();
                 // Whatever became of it, readers are waiting.
                 self.store.publish(&self.state)?;
+                drop(defragmenting);
                 let _ = job.reply.send(compacted.map(|()| Reply::Defragment));
             } else {
                 batch.push(job);

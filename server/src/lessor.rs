@@ -172,6 +172,7 @@ impl Lessor {
                 state.agenda.insert((entry.deadline, id));
             } else {
                 entry.expiring = true;
+                METRICS.leases_expired.inc();
                 due.push(id);
             }
         }

@@ -9,14 +9,17 @@ use std::time::Duration;
 
 use latchd_proto::FILE_DESCRIPTOR_SET;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramTimer, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use prost::Message;
 use prost_types::{FileDescriptorSet, MethodDescriptorProto};
 use tonic::Code;
 
 use crate::version;
+
+/// etcd's, for a request that is slow to apply.
+const SLOW_APPLY: Duration = Duration::from_millis(100);
 
 /// The process's metrics.
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -27,15 +30,25 @@ pub struct Metrics {
     /// `grpc_server_started_total` and `grpc_server_handled_total`.
     calls: HashMap<String, Call>,
     /// `etcd_server_proposals_committed_total`: here the same as the next.
-    committed: IntCounter,
+    committed: IntGauge,
     /// `etcd_server_proposals_applied_total`.
-    applied: IntCounter,
+    applied: IntGauge,
+    /// `etcd_server_slow_apply_total`.
+    slow: IntCounter,
     /// `etcd_server_proposals_failed_total`: commands that were refused.
     pub proposals_failed: IntCounter,
     /// `etcd_server_proposals_pending`.
     pub proposals_pending: IntGauge,
     /// `etcd_disk_backend_commit_duration_seconds`.
     commit: Histogram,
+    /// `etcd_disk_backend_defrag_duration_seconds`.
+    defrag: Histogram,
+    /// `etcd_disk_defrag_inflight`.
+    defrags: IntGauge,
+    /// `etcd_network_client_grpc_received_bytes_total`: here all that connections brought.
+    pub bytes_received: IntCounter,
+    /// `etcd_network_client_grpc_sent_bytes_total`: here all that they took.
+    pub bytes_sent: IntCounter,
     /// `etcd_mvcc_put_total`.
     pub puts: IntCounter,
     /// `etcd_mvcc_delete_total`.
@@ -54,6 +67,8 @@ pub struct Metrics {
     pub leases_granted: IntCounter,
     /// `etcd_debugging_lease_revoked_total`.
     pub leases_revoked: IntCounter,
+    /// `etcd_debugging_server_lease_expired_total`.
+    pub leases_expired: IntCounter,
     /// `etcd_debugging_lease_renewed_total`.
     pub leases_renewed: IntCounter,
     /// `etcd_server_health_success`.
@@ -125,6 +140,7 @@ impl Metrics {
         let register = Register(registry.clone());
         let r = &register;
         constants(r);
+        nevers(r);
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry
             .register(Box::new(process))
@@ -141,13 +157,17 @@ impl Metrics {
         let seconds = seconds.buckets(buckets.expect("the bounds rise"));
         Metrics {
             calls: calls(&started, &handled),
-            committed: r.counter(
+            committed: r.gauge(
                 "etcd_server_proposals_committed_total",
                 "Commands that are durable.",
             ),
-            applied: r.counter(
+            applied: r.gauge(
                 "etcd_server_proposals_applied_total",
                 "Commands that were applied; the same number, for both happen at once.",
+            ),
+            slow: r.counter(
+                "etcd_server_slow_apply_total",
+                "Batches of commands that took longer than 100 ms to become durable.",
             ),
             proposals_failed: r.counter(
                 "etcd_server_proposals_failed_total",
@@ -158,6 +178,19 @@ impl Metrics {
                 "Commands of clients that wait for the writer.",
             ),
             commit: r.add(Histogram::with_opts(seconds)),
+            defrag: r.add(Histogram::with_opts(defrag_seconds())),
+            defrags: r.gauge(
+                "etcd_disk_defrag_inflight",
+                "Whether the file is being defragmented.",
+            ),
+            bytes_received: r.counter(
+                "etcd_network_client_grpc_received_bytes_total",
+                "Bytes that came over connections, HTTP's own among them.",
+            ),
+            bytes_sent: r.counter(
+                "etcd_network_client_grpc_sent_bytes_total",
+                "Bytes that went over connections, HTTP's own among them.",
+            ),
             puts: r.counter("etcd_mvcc_put_total", "Keys put."),
             deletes: r.counter("etcd_mvcc_delete_total", "Keys deleted."),
             txns: r.counter("etcd_mvcc_txn_total", "Txns run."),
@@ -176,6 +209,10 @@ impl Metrics {
                 "etcd_debugging_lease_revoked_total",
                 "Leases revoked or expired.",
             ),
+            leases_expired: r.counter(
+                "etcd_debugging_server_lease_expired_total",
+                "Leases that nobody renewed in time.",
+            ),
             leases_renewed: r.counter("etcd_debugging_lease_renewed_total", "Leases renewed."),
             health_success: r.counter("etcd_server_health_success", "Health checks that passed."),
             health_failures: r.counter("etcd_server_health_failures", "Health checks that failed."),
@@ -193,9 +230,23 @@ impl Metrics {
 
     /// A commit of so many commands has ended.
     pub fn batch(&self, commands: usize, took: Duration) {
-        self.committed.inc_by(commands as u64);
-        self.applied.inc_by(commands as u64);
+        let commands = i64::try_from(commands).unwrap_or(i64::MAX);
+        self.committed.add(commands);
+        self.applied.add(commands);
         self.commit.observe(took.as_secs_f64());
+        if took > SLOW_APPLY {
+            self.slow.inc();
+        }
+    }
+
+    /// The file is being defragmented until this is dropped.
+    #[must_use]
+    pub fn defragmenting(&self) -> Defragmenting<'_> {
+        self.defrags.inc();
+        Defragmenting {
+            inflight: &self.defrags,
+            _timer: self.defrag.start_timer(),
+        }
     }
 
     /// Everything, in Prometheus's text format.
@@ -206,6 +257,48 @@ impl Metrics {
         // Writing to memory does not fail, and all names are ASCII.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+/// A defragmentation that has begun.
+pub struct Defragmenting<'m> {
+    inflight: &'m IntGauge,
+    /// Observes when it is dropped.
+    _timer: HistogramTimer,
+}
+
+impl Drop for Defragmenting<'_> {
+    fn drop(&mut self) {
+        self.inflight.dec();
+    }
+}
+
+fn defrag_seconds() -> HistogramOpts {
+    let seconds = HistogramOpts::new(
+        "etcd_disk_backend_defrag_duration_seconds",
+        "How long defragmentation took.",
+    );
+    let buckets = prometheus::exponential_buckets(0.1, 2.0, 13);
+    seconds.buckets(buckets.expect("the bounds rise"))
+}
+
+/// What only a cluster of several members has: never, here.
+fn nevers(r: &Register) {
+    for (name, help) in [
+        (
+            "etcd_server_heartbeat_send_failures_total",
+            "Heartbeats that failed: there are none.",
+        ),
+        (
+            "etcd_server_read_indexes_failed_total",
+            "Reads that no quorum vouched for: none is needed.",
+        ),
+        (
+            "etcd_server_slow_read_indexes_total",
+            "Reads that a quorum vouched for slowly: none is needed.",
+        ),
+    ] {
+        r.counter(name, help);
     }
 }
 

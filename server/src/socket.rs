@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream, lo
 use url::Url;
 
 use crate::config::{plain, socket_path};
+use crate::metrics::METRICS;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -182,11 +183,24 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
+        let before = buffer.filled().len();
+        let read = match self.get_mut() {
             Connection::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
             Connection::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
+        };
+        METRICS
+            .bytes_received
+            .inc_by((buffer.filled().len() - before) as u64);
+        read
     }
+}
+
+/// Counts what was written.
+fn sent(written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    if let Poll::Ready(Ok(bytes)) = &written {
+        METRICS.bytes_sent.inc_by(*bytes as u64);
+    }
+    written
 }
 
 impl AsyncWrite for Connection {
@@ -195,10 +209,10 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
+        sent(match self.get_mut() {
             Connection::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Connection::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
+        })
     }
 
     fn poll_write_vectored(
@@ -206,10 +220,10 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
+        sent(match self.get_mut() {
             Connection::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             Connection::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-        }
+        })
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -373,6 +373,7 @@ async fn metrics_count_what_was_done_under_etcds_names() {
     let mut client = fixture.client().await;
     client.put("k", "v", None).await.unwrap();
     client.lease_revoke(99).await.unwrap_err();
+    client.defragment().await.unwrap();
     let text = get_at(fixture.server().addresses()[0], "/metrics").await;
     let sample = |name: &str| {
         let line = text.lines().find(|line| line.starts_with(name));
@@ -386,9 +387,21 @@ async fn metrics_count_what_was_done_under_etcds_names() {
         "etcd_disk_backend_commit_duration_seconds_count",
         "etcd_mvcc_db_total_size_in_bytes",
         "process_resident_memory_bytes",
+        "etcd_disk_backend_defrag_duration_seconds_count",
+        "etcd_network_client_grpc_received_bytes_total",
+        "etcd_network_client_grpc_sent_bytes_total",
     ] {
         assert!(sample(name).is_some_and(|value| value >= 1.0), "{name}");
     }
+    for name in [
+        "etcd_server_heartbeat_send_failures_total",
+        "etcd_disk_defrag_inflight",
+    ] {
+        assert_eq!(sample(name), Some(0.0), "{name}");
+    }
+    // As in etcd, these two are gauges.
+    assert!(text.contains("# TYPE etcd_server_proposals_applied_total gauge"));
+    assert!(text.contains("# TYPE etcd_server_proposals_committed_total gauge"));
     let refused = "grpc_server_handled_total{grpc_code=\"NotFound\",grpc_method=\"LeaseRevoke\"";
     assert!(sample(refused).is_some_and(|value| value >= 1.0), "{text}");
 }

@@ -2,7 +2,7 @@
 //! piece of memory, the writers nothing, and itself its history.
 #![allow(missing_docs)]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use etcd_client::{Client, WatchOptions, WatchStream};
@@ -12,6 +12,7 @@ use latchd_conformance::{
     server::{Server, Spec},
     wait::{SOON, within},
 };
+use tokio::time::Instant;
 
 const VALUE: usize = 16 << 10;
 const WRITERS: usize = 16;

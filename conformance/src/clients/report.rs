@@ -114,3 +114,46 @@ impl fmt::Display for Report {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let mut report = Report::default();
+        let verdicts = [
+            (Scenario::Lock, Verdict::Passed),
+            (Scenario::Elect, Verdict::Cannot("it has no elections")),
+        ];
+        report.add("one", "latchd", verdicts);
+        let skipped = Verdict::Skipped("`apt-get install it`".to_owned());
+        report.add("two", "latchd", [(Scenario::Lock, skipped)]);
+        report
+    }
+
+    #[test]
+    fn what_cannot_be_played_is_said_with_its_reason() {
+        let report = report();
+        assert!(report.is_good());
+        let shown = report.to_string();
+        for part in [
+            "one: it has no elections\n",
+            "SKIPPED two: `apt-get install it`\n",
+            "1 passed, 0 failed, 1 skipped",
+        ] {
+            assert!(shown.contains(part), "{shown}");
+        }
+    }
+
+    #[test]
+    fn one_failure_is_shown_and_makes_it_bad() {
+        let mut report = report();
+        let failed = Verdict::Failed("it saw two holders".to_owned());
+        report.add("one", "etcd", [(Scenario::Lock, failed)]);
+        assert!(!report.is_good());
+        let shown = report.to_string();
+        let line = "FAILED one lock on etcd: it saw two holders\n";
+        assert!(shown.contains(line), "{shown}");
+        assert!(shown.ends_with("1 passed, 1 failed, 1 skipped"), "{shown}");
+    }
+}

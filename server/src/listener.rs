@@ -169,7 +169,7 @@ async fn serve_connection(
         return;
     }
     let service = service_fn(move |request| routes.clone().answer(request));
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,

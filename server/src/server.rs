@@ -150,7 +150,6 @@ impl Server {
             quota: config.limits.told_quota(),
         };
         let member = ThisMember::new(self.backend.clone(), about);
-        let stopping = self.lifecycle.stopping.clone();
         let services = Services {
             backend: self.backend.clone(),
             limits: config.limits,
@@ -158,16 +157,16 @@ impl Server {
             slow_call: config.slow_call,
             member: member.clone(),
             contenders: self.contenders.clone(),
-            stopping: stopping.clone(),
+            stopping: self.lifecycle.stopping.clone(),
         };
         let grpc = GrpcRouter::new(services);
         let gateway = config.grpc_gateway.then(|| {
-            let most = config.connections.max_streams;
-            Gateway::new(grpc.clone(), config.limits, most, stopping)
+            let lifecycle = self.lifecycle.clone();
+            Gateway::new(grpc.clone(), config.limits, config.connections, lifecycle)
         });
         Routes {
             grpc,
-            http: HttpRouter::new(member, gateway),
+            http: HttpRouter::new(member, gateway, config.cors.clone()),
             door: Door::Client,
             settings: config.connections,
         }

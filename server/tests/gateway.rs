@@ -11,6 +11,7 @@ use common::json::{Gateway, b64};
 use common::{Fixture, keys_under, soon, until_count};
 use http::Request;
 use http_body_util::Full;
+use latchd::http::Cors;
 use serde_json::{Value, json};
 
 fn gateway(fixture: &Fixture) -> Gateway {
@@ -158,6 +159,39 @@ async fn only_post_is_answered() {
         let answer = gateway.ask(request.body(Full::default()).unwrap()).await;
         let told = json!({"code": 12, "message": "Method Not Allowed"});
         assert_eq!((answer.status, answer.json()), (501, told), "{method}");
+    }
+}
+
+#[tokio::test]
+async fn browsers_are_told_what_they_may_do() {
+    let open = Fixture::start().await;
+    let preflight = |path: &str| {
+        let request = Request::builder().method("OPTIONS").uri(path);
+        let request = request.header("origin", "http://a:1");
+        request.body(Full::default()).unwrap()
+    };
+    for path in ["/v3/kv/range", "/version", "/nope"] {
+        let answer = gateway(&open).ask(preflight(path)).await;
+        assert_eq!((answer.status, &answer.text[..]), (200, ""), "{path}");
+        assert_eq!(answer.headers["access-control-allow-origin"], "*");
+        let methods = "POST, GET, OPTIONS, PUT, DELETE";
+        assert_eq!(answer.headers["access-control-allow-methods"], methods);
+    }
+    let answer = gateway(&open).send("/v3/kv/range", "junk").await;
+    assert_eq!(answer.headers["access-control-allow-origin"], "*");
+
+    for (origins, told) in [
+        ("http://a:1,http://b:1", Some("http://a:1")),
+        ("http://c:1", None),
+    ] {
+        let named = Fixture::start_with(|config| config.cors = Cors::parse(origins).unwrap());
+        let answer = gateway(&named.await).ask(preflight("/v3/kv/range")).await;
+        let allowed = answer.headers.get("access-control-allow-origin");
+        assert_eq!(
+            allowed.map(|origin| origin.to_str().unwrap()),
+            told,
+            "{origins}"
+        );
     }
 }
 

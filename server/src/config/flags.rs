@@ -9,8 +9,9 @@ use super::file::{GoNumber, Takes};
 use super::ignored::{IGNORED, REFUSED};
 use super::log::{LogFormat, LogLevel, LogOutputs};
 use super::rotation::Rotation;
-use super::urls::Urls;
+use super::urls::{self, Urls};
 use super::values::{self, Nanos};
+use crate::http::Cors;
 use crate::version;
 
 /// Where clients are expected by default.
@@ -109,6 +110,10 @@ pub struct Flags {
     /// Answers etcd's JSON gateway under /v3.
     #[arg(long, value_name = "BOOL", default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = values::boolean, help_heading = "Clients")]
     pub enable_grpc_gateway: bool,
+
+    /// Origins whose pages may read what HTTP answers, with commas between them; * for any.
+    #[arg(long, value_name = "ORIGINS", default_value = "*", value_parser = urls::origins, help_heading = "Clients")]
+    pub cors: Cors,
 
     /// Where to listen for /metrics, /health, /livez and /readyz as well.
     #[arg(long, value_name = "URLS", value_parser = Urls::parse, default_value = "", hide_default_value = true, help_heading = "Monitoring")]

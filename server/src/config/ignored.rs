@@ -26,8 +26,6 @@ pub enum Kind {
     SomeOf(&'static [&'static str]),
     /// URLs with commas between them.
     Urls,
-    /// The same, or a star.
-    Origins,
     /// `Name=true` and the like, with commas between them.
     Gates,
 }
@@ -71,8 +69,7 @@ impl Kind {
                 let wrong = value.split(',').find(|each| !all.contains(each));
                 wrong.map_or(Ok(()), |wrong| Err(format!("invalid value {wrong:?}")))
             }
-            Kind::Origins if value == "*" => Ok(()),
-            Kind::Urls | Kind::Origins => Urls::told(value).map(drop),
+            Kind::Urls => Urls::told(value).map(drop),
             Kind::Gates => value.split(',').try_for_each(check_gate),
         }
     }
@@ -219,11 +216,6 @@ pub const IGNORED: &[Ignored] = &[
     ignored("cipher-suites", Kind::Text, NO_TLS),
     ignored("tls-min-version", Kind::Text, NO_TLS),
     ignored("tls-max-version", Kind::Text, NO_TLS),
-    ignored(
-        "cors",
-        Kind::Origins,
-        "no origin is allowed: no CORS headers are sent",
-    ),
     ignored("bcrypt-cost", Kind::Number, NO_AUTH),
     ignored("auth-token-ttl", Kind::Number, NO_AUTH),
     ignored("enable-pprof", Kind::Bool, "pprof is Go's"),
@@ -363,12 +355,8 @@ mod tests {
             check("v2-deprecation", "x"),
             Err("invalid value \"x\"".into())
         );
-        assert_eq!(check("cors", "*"), Ok(()));
-        assert_eq!(check("cors", "http://a:1"), Ok(()));
         let scheme = "URL scheme must be http, https, unix, or unixs: x";
-        for flag in ["cors", "listen-peer-urls"] {
-            assert_eq!(check(flag, "x"), Err(scheme.into()));
-        }
+        assert_eq!(check("listen-peer-urls", "x"), Err(scheme.into()));
     }
 
     #[test]

@@ -27,6 +27,7 @@ use thiserror::Error as ThisError;
 use url::Url;
 
 use crate::backend::Limits;
+use crate::http::Cors;
 use args::{Fault, Form};
 use file::{GoNumber, Takes};
 use flags::Flags;
@@ -67,6 +68,8 @@ pub struct Config {
     pub peer_urls: Vec<String>,
     /// Whether the JSON gateway answers.
     pub grpc_gateway: bool,
+    /// Which pages in browsers may read what HTTP answers.
+    pub cors: Cors,
     /// What is logged.
     pub log: LogSettings,
     /// What one request may weigh.
@@ -199,6 +202,7 @@ impl Config {
                 .map(plain)
                 .collect(),
             grpc_gateway: flags.enable_grpc_gateway,
+            cors: flags.cors,
             watch_progress_interval: flags
                 .watch_progress_notify_interval
                 .positive()

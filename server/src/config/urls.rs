@@ -36,6 +36,14 @@ impl Urls {
     }
 }
 
+/// Origins of pages in browsers, which are URLs, or a star for any.
+pub fn origins(text: &str) -> Result<Cors, String> {
+    if text != "*" {
+        Urls::told(text)?;
+    }
+    Cors::parse(text)
+}
+
 /// Whether this is one URL.
 pub fn check(text: &str) -> Result<(), String> {
     parse(text).map(drop)
@@ -187,6 +195,16 @@ mod tests {
         ] {
             assert_eq!(plain(&Urls::told(text).unwrap().0[0]), text);
         }
+    }
+
+    #[test]
+    fn origins_are_urls_or_a_star() {
+        for any in ["*", ""] {
+            assert_eq!(origins(any), Ok(Cors::default()));
+        }
+        assert_eq!(origins("http://a:1"), Cors::parse("http://a:1"));
+        let scheme = "URL scheme must be http, https, unix, or unixs: x";
+        assert_eq!(origins("x"), Err(scheme.into()));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Plain HTTP on the client port.
 
+mod cors;
 pub mod gateway;
 mod health;
+mod redirect;
 
 use http::{Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
@@ -12,6 +14,8 @@ use crate::metrics::METRICS;
 use crate::service::member::ThisMember;
 use crate::version;
 use gateway::Gateway;
+
+pub use cors::Cors;
 
 /// What is answered on `--listen-metrics-urls`, as the first part of a path.
 const MONITORED: [&str; 4] = ["metrics", "health", "livez", "readyz"];
@@ -24,13 +28,18 @@ const PAGES: [&str; 3] = ["/version", "/debug/vars", "/health"];
 pub struct HttpRouter {
     member: ThisMember,
     gateway: Option<Gateway>,
+    cors: Cors,
 }
 
 impl HttpRouter {
     /// The endpoints of `member`, and the JSON gateway if there is to be one.
     #[must_use]
-    pub fn new(member: ThisMember, gateway: Option<Gateway>) -> HttpRouter {
-        HttpRouter { member, gateway }
+    pub fn new(member: ThisMember, gateway: Option<Gateway>, cors: Cors) -> HttpRouter {
+        HttpRouter {
+            member,
+            gateway,
+            cors,
+        }
     }
 
     /// Answers one HTTP request of a monitor: metrics and health, and nothing else.
@@ -56,8 +65,24 @@ impl HttpRouter {
 
     /// Answers one HTTP request.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let origin = self.cors.allowed(request.headers());
+        let mut response = self.route(request).await;
+        if let Some(origin) = origin {
+            cors::allow(origin, response.headers_mut());
+        }
+        response
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Response<Body> {
+        // A browser asks what it may do, and is told by the headers.
+        if request.method() == Method::OPTIONS {
+            return Response::new(Body::empty());
+        }
+        if let Some(clean) = redirect::elsewhere(request.uri()) {
+            return clean;
+        }
         match (&self.gateway, gateway::path_of(request.uri())) {
-            (Some(gateway), Some(path)) => gateway.answer(&path, request).await,
+            (Some(gateway), Some(path)) => gateway.answer(path, request).await,
             _ => self.page(request.method(), request.uri()).await,
         }
     }

@@ -4,6 +4,9 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 
+/// Levels of objects and lists in one value.
+const DEEPEST: usize = 10_000;
+
 /// Pieces of a body as they come in; an error is a client that went away.
 pub type Chunks = BoxStream<'static, Result<Bytes, Gone>>;
 
@@ -20,6 +23,8 @@ pub enum Unreadable {
     Truncated,
     /// It is longer than is taken.
     TooLong,
+    /// It has more levels than Go's reader takes.
+    TooDeep,
 }
 
 /// The values of a body, of which only one is held at a time.
@@ -82,7 +87,11 @@ impl<S: Stream<Item = Result<Bytes, Gone>> + Unpin> Values<S> {
                 return Err(Unreadable::NotAnObject);
             }
         }
-        let Some(length) = self.end.find(&self.buffer) else {
+        let found = self.end.find(&self.buffer);
+        if self.end.depth > DEEPEST {
+            return Err(Unreadable::TooDeep);
+        }
+        let Some(length) = found else {
             return Ok(None);
         };
         self.end = Scanner::default();
@@ -107,6 +116,9 @@ impl Scanner {
             self.at += 1;
             if self.closes(*byte) {
                 return Some(self.at);
+            }
+            if self.depth > DEEPEST {
+                return None;
             }
         }
         None
@@ -185,6 +197,9 @@ mod tests {
         );
         let long = format!("{{\"a\":\"{}", "x".repeat(100));
         assert_eq!(values(&[&long], 100), [Err(Unreadable::TooLong)]);
+        let nested = |levels| format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
+        values(&[&nested(DEEPEST - 1)], 100)[0].as_ref().unwrap();
+        assert_eq!(values(&[&nested(DEEPEST)], 100), [Err(Unreadable::TooDeep)]);
     }
 
     proptest! {

@@ -16,6 +16,7 @@ mod number;
 mod routes;
 mod shapes;
 mod stream;
+mod websocket;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -27,13 +28,14 @@ use http::{
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
-use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
 
 use crate::backend::Limits;
+use crate::config::ConnectionSettings;
 use crate::error::Error;
 use crate::grpc::GrpcRouter;
+use crate::listener::Lifecycle;
 use body::{Chunks, Gone, Unreadable, Values};
 use call::{Answers, Call, Caller};
 use error::refusal;
@@ -62,12 +64,12 @@ pub struct Gateway {
     caller: Caller,
     /// How long a message in JSON may be, in bytes.
     longest: usize,
-    stopping: CancellationToken,
+    settings: ConnectionSettings,
+    lifecycle: Lifecycle,
 }
 
-/// A request to a path that leads somewhere.
+/// A request but for its method and path.
 struct Ask {
-    route: Route,
     headers: HeaderMap,
     chunks: Chunks,
     /// Whether the rest of the body is read before the answer, so that the connection can be used
@@ -76,45 +78,47 @@ struct Ask {
 }
 
 impl Gateway {
-    /// A gateway to `router`, for messages within `limits` and with at most `most` calls open at a
-    /// time, until `stopping` is cancelled.
+    /// A gateway to `router`, for messages within `limits`, until `lifecycle` ends. It counts as one
+    /// connection, for which `settings` hold.
     #[must_use]
     pub fn new(
         router: GrpcRouter,
         limits: Limits,
-        most: Option<u32>,
-        stopping: CancellationToken,
+        settings: ConnectionSettings,
+        lifecycle: Lifecycle,
     ) -> Gateway {
         routes::check();
         Gateway {
-            caller: Caller::new(router, most),
+            caller: Caller::new(router, settings.max_streams),
             longest: limits.message_bytes().saturating_mul(JSON_PER_BYTE),
-            stopping,
+            settings,
+            lifecycle,
         }
     }
 
     /// Answers a request to `path`.
-    pub async fn answer(&self, path: &str, request: Request<Incoming>) -> Response<Body> {
-        let Some(route) = routes::find(path) else {
-            return refusal(&Status::not_found("Not Found"));
-        };
-        if request.method() != Method::POST {
-            return refusal(&Status::unimplemented("Method Not Allowed"));
+    pub async fn answer(&self, path: String, request: Request<Incoming>) -> Response<Body> {
+        if websocket::is_wanted(request.headers()) {
+            return websocket::accept(self, path, request);
         }
         let (parts, body) = request.into_parts();
         let chunks = body.into_data_stream();
         let ask = Ask {
-            route,
             headers: parts.headers,
             chunks: chunks.map(|chunk| chunk.map_err(|_| Gone)).boxed(),
             drained: true,
         };
-        self.respond(ask).await
+        self.respond(&path, &parts.method, ask).await
     }
 
-    async fn respond(&self, ask: Ask) -> Response<Body> {
-        let route = ask.route;
-        let call = match self.prepare(ask).await {
+    async fn respond(&self, path: &str, method: &Method, ask: Ask) -> Response<Body> {
+        let Some(route) = routes::find(path) else {
+            return refusal(&Status::not_found("Not Found"));
+        };
+        if method != Method::POST {
+            return refusal(&Status::unimplemented("Method Not Allowed"));
+        }
+        let call = match self.prepare(route, ask).await {
             Ok(call) => call,
             Err(refused) => return refusal(&refused),
         };
@@ -129,21 +133,21 @@ impl Gateway {
     }
 
     /// Reads what is needed to make the call.
-    async fn prepare(&self, ask: Ask) -> Result<Call, Status> {
+    async fn prepare(&self, route: Route, ask: Ask) -> Result<Call, Status> {
         let deadline = metadata::deadline(&ask.headers)?;
         let mut values = Values::new(ask.chunks, self.longest);
-        let requests = if ask.route.method.takes_stream {
-            all_messages(values, ask.route.takes)
+        let requests = if route.method.takes_stream {
+            all_messages(values, route.takes)
         } else {
-            let read = only_message(&mut values, ask.route.takes, ask.drained);
+            let read = only_message(&mut values, route.takes, ask.drained);
             let message = tokio::select! {
                 message = read => message?,
-                () = self.stopping.cancelled() => return Err(Error::Stopped.into()),
+                () = self.lifecycle.stopping.cancelled() => return Err(Error::Stopped.into()),
             };
             futures::stream::once(ready(message)).boxed()
         };
         Ok(Call {
-            path: ask.route.rpc,
+            path: route.rpc,
             metadata: metadata::of(&ask.headers),
             requests,
             deadline,
@@ -211,6 +215,7 @@ impl From<Unreadable> for Status {
         match unreadable {
             Unreadable::NotAnObject => Status::invalid_argument("the body is not a JSON object"),
             Unreadable::Truncated => Status::invalid_argument("unexpected EOF"),
+            Unreadable::TooDeep => Status::invalid_argument("exceeded max depth"),
             Unreadable::TooLong => Status::resource_exhausted("latchd: the body is too large"),
         }
     }

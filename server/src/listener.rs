@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulConnection;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
@@ -168,21 +169,34 @@ async fn serve_connection(
     if !spoke {
         return;
     }
+    let grpc_only = routes.door == Door::GrpcOnly;
     let service = service_fn(move |request| routes.clone().answer(request));
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let outcome = tokio::select! {
-        outcome = connection.as_mut() => outcome,
-        () = lifecycle.stopping.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                outcome = connection => outcome,
-                () = lifecycle.cut.cancelled() => return,
-            }
-        }
+    let stream = TokioIo::new(stream);
+    let outcome = if grpc_only {
+        // With upgrades, the builder would speak HTTP/1.1 although it was told not to.
+        until_drained(builder.serve_connection(stream, service), &lifecycle).await
+    } else {
+        let connection = builder.serve_connection_with_upgrades(stream, service);
+        until_drained(connection, &lifecycle).await
     };
     if let Err(error) = outcome {
         debug!(peer, %error, "a connection ended with an error");
+    }
+}
+
+/// Serves a connection to its end, which comes soon once the server drains.
+async fn until_drained<C: GracefulConnection>(
+    connection: C,
+    lifecycle: &Lifecycle,
+) -> Result<(), C::Error> {
+    tokio::pin!(connection);
+    tokio::select! {
+        outcome = connection.as_mut() => return outcome,
+        () = lifecycle.stopping.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    tokio::select! {
+        outcome = connection => outcome,
+        () = lifecycle.cut.cancelled() => Ok(()),
     }
 }
 

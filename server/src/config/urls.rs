@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 use url::{Host, ParseError, Url};
 
+use crate::http::Cors;
+
 /// URLs with commas between them, as one value: given again, they replace the ones before.
 #[derive(Clone, Debug, Default)]
 pub struct Urls(pub Vec<Url>);

@@ -78,7 +78,7 @@ impl HttpRouter {
         if request.method() == Method::OPTIONS {
             return Response::new(Body::empty());
         }
-        if let Some(clean) = redirect::elsewhere(request.uri()) {
+        if let Some(clean) = redirect::elsewhere(request.method(), request.uri()) {
             return clean;
         }
         match (&self.gateway, gateway::path_of(request.uri())) {

@@ -1,12 +1,14 @@
 //! Paths that Go's HTTP server sends elsewhere before anybody looks at them: it follows dots and
 //! takes doubled slashes for one.
 
-use http::{HeaderValue, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Method, Response, StatusCode, Uri, header};
 use tonic::body::Body;
+
+use super::respond;
 
 /// The answer to a request for a path that is written otherwise, if `uri`'s is.
 #[must_use]
-pub fn elsewhere(uri: &Uri) -> Option<Response<Body>> {
+pub fn elsewhere(method: &Method, uri: &Uri) -> Option<Response<Body>> {
     let path = uri.path();
     let clean = match path {
         "/v3" => "/v3/".to_owned(),
@@ -17,11 +19,22 @@ pub fn elsewhere(uri: &Uri) -> Option<Response<Body>> {
     }
     let query = uri.query().map(|query| format!("?{query}"));
     let location = clean + &query.unwrap_or_default();
-    let mut response = Response::new(Body::empty());
+    let header = HeaderValue::from_str(&location).ok()?;
+    let mut response = match *method {
+        Method::GET | Method::HEAD => page(&location),
+        _ => Response::new(Body::empty()),
+    };
     *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-    let location = HeaderValue::from_str(&location).ok()?;
-    response.headers_mut().insert(header::LOCATION, location);
+    response.headers_mut().insert(header::LOCATION, header);
     Some(response)
+}
+
+/// For people.
+fn page(location: &str) -> Response<Body> {
+    let location = location.replace('&', "&amp;").replace('"', "&#34;");
+    let location = location.replace('<', "&lt;").replace('>', "&gt;");
+    let text = format!("<a href=\"{location}\">Temporary Redirect</a>.\n\n");
+    respond(StatusCode::OK, "text/html; charset=utf-8", text)
 }
 
 fn clean(path: &str) -> String {
@@ -46,7 +59,7 @@ mod tests {
     use super::*;
 
     fn location(uri: &'static str) -> Option<HeaderValue> {
-        let mut response = elsewhere(&Uri::from_static(uri))?;
+        let mut response = elsewhere(&Method::POST, &Uri::from_static(uri))?;
         assert_eq!(response.status(), StatusCode::TEMPORARY_REDIRECT);
         response.headers_mut().remove(header::LOCATION)
     }

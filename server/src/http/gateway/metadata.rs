@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, header};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
@@ -13,19 +15,26 @@ use crate::grpc::deadline::{self, HEADER};
 const PREFIX: &str = "grpc-metadata-";
 
 /// The metadata of a call: who asks, and what was meant for gRPC.
-#[must_use]
-pub fn of(headers: &HeaderMap) -> MetadataMap {
+pub fn of(headers: &HeaderMap) -> Result<MetadataMap, Status> {
     let mut passed = HeaderMap::new();
     for (name, value) in headers {
         let meant = name.as_str().strip_prefix(PREFIX);
-        if let Some(Ok(name)) = meant.map(HeaderName::try_from) {
-            passed.append(name, value.clone());
+        if let Some(Ok(meant)) = meant.map(HeaderName::try_from) {
+            if meant.as_str().ends_with("-bin") && !is_base64(value) {
+                let text = format!("invalid binary header {name}");
+                return Err(Status::invalid_argument(text));
+            }
+            passed.append(meant, value.clone());
         }
     }
     for value in headers.get_all(header::AUTHORIZATION) {
         passed.append(header::AUTHORIZATION, value.clone());
     }
-    MetadataMap::from_headers(passed)
+    Ok(MetadataMap::from_headers(passed))
+}
+
+fn is_base64(value: &HeaderValue) -> bool {
+    STANDARD.decode(value).is_ok() || STANDARD_NO_PAD.decode(value).is_ok()
 }
 
 /// When the client gives up; `None` for never.
@@ -53,7 +62,6 @@ fn times(unit: Duration, amount: i64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn headers(all: &[(&'static str, &'static str)]) -> HeaderMap {
         let pairs = all.iter().map(|(name, value)| {
@@ -73,9 +81,13 @@ mod tests {
             ("cookie", "a=b"),
             ("content-type", "text/plain"),
         ]);
-        let passed = of(&given).into_headers();
+        let passed = of(&given).unwrap().into_headers();
         let expected = headers(&[("hasleader", "true"), ("authorization", "token")]);
         assert_eq!(passed, expected);
+        for (value, is_fine) in [("AAAA", true), ("AA==", true), ("AA", true), ("!!", false)] {
+            let given = headers(&[("grpc-metadata-x-bin", value)]);
+            assert_eq!(of(&given).is_ok(), is_fine, "{value}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -51,11 +51,12 @@ const MOST_DRAINED: usize = 64 << 20;
 /// The gateway's path that `uri` names, if it is one: below `/v3/`, or `/v3beta/` as it was once.
 #[must_use]
 pub fn path_of(uri: &Uri) -> Option<String> {
-    let path = percent_decode_str(uri.path()).decode_utf8_lossy();
-    match path.strip_prefix("/v3beta/") {
-        Some(rest) => Some(format!("/v3/{rest}")),
-        None => path.starts_with("/v3/").then(|| path.into_owned()),
-    }
+    let path = uri.path();
+    let rest = path
+        .strip_prefix("/v3/")
+        .or(path.strip_prefix("/v3beta/"))?;
+    let rest = percent_decode_str(rest).decode_utf8_lossy();
+    Some(format!("/v3/{rest}"))
 }
 
 /// The gateway; cheap to clone.
@@ -135,6 +136,7 @@ impl Gateway {
     /// Reads what is needed to make the call.
     async fn prepare(&self, route: Route, ask: Ask) -> Result<Call, Status> {
         let deadline = metadata::deadline(&ask.headers)?;
+        let metadata = metadata::of(&ask.headers)?;
         let mut values = Values::new(ask.chunks, self.longest);
         let requests = if route.method.takes_stream {
             all_messages(values, route.takes)
@@ -148,7 +150,7 @@ impl Gateway {
         };
         Ok(Call {
             path: route.rpc,
-            metadata: metadata::of(&ask.headers),
+            metadata,
             requests,
             deadline,
         })

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use prost::encoding::{self, WireType};
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::number::{whole, whole_in_string};
@@ -57,13 +57,21 @@ impl<'de> Visitor<'de> for MessageSeed<'_> {
                     let into = &mut message;
                     object.next_value_seed(FieldSeed { field, into })?;
                 }
-                None => {
-                    object.next_value::<IgnoredAny>()?;
-                }
+                None => passed_over(object.next_value()?)?,
             }
         }
         Ok(message.wire)
     }
+}
+
+/// Looks at a value that no field takes. It is JSON, and need not be understood; but half of a
+/// surrogate pair is no text, which only reading it shows.
+fn passed_over<E: Error>(value: &RawValue) -> Result<(), E> {
+    let json = value.get();
+    if json.contains("\\ud") || json.contains("\\uD") {
+        serde_json::from_str::<serde_json::Value>(json).map_err(E::custom)?;
+    }
+    Ok(())
 }
 
 /// A message whose fields are being read.

@@ -151,11 +151,12 @@ async fn exchange(gateway: Gateway, path: String, headers: HeaderMap, mut socket
                 }
                 _ => return,
             },
-            place = sender.reserve(), if held.is_some() => match (place, held.take()) {
-                (Ok(place), Some(piece)) => place.send(piece),
-                // The call has what it needs.
-                _ => {}
-            },
+            // An error: the call has what it needs, and the piece is passed over.
+            place = sender.reserve(), if held.is_some() => {
+                if let (Ok(place), Some(piece)) = (place, held.take()) {
+                    place.send(piece);
+                }
+            }
             line = lines.next() => match line.map(Utf8Bytes::try_from) {
                 Some(Ok(line)) => if socket.send(Message::Text(line)).await.is_err() {
                     return;

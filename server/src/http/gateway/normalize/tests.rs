@@ -158,6 +158,9 @@ fn either_name_but_once() {
         "{twice}"
     );
     refusal::<RangeRequest>(r#"{"limit":null,"limit":1}"#);
+    let emoji = range(r#"{"x":"\ud83d\ude00","limit":1}"#);
+    assert_eq!(emoji.limit, 1);
+    refusal::<RangeRequest>(r#"{"x":["\ud83d"]}"#);
     // Who is not known may come as often as it likes.
     range(r#"{"x":1,"x":2,"Key":"a"}"#);
 }

@@ -50,6 +50,8 @@ pub enum Command {
     LeaseKeys(LeaseId),
     /// Maintenance.Alarm.
     Alarm(AlarmRequest),
+    /// Cluster.MemberUpdate of this member.
+    SetPeerUrls(Vec<String>),
     /// Maintenance.Defragment: between batches, not in one.
     Defragment,
 }
@@ -62,6 +64,7 @@ impl Command {
             Command::Put(request) => request.encoded_len(),
             Command::DeleteRange(request) => request.encoded_len(),
             Command::Txn(request) => request.encoded_len(),
+            Command::SetPeerUrls(urls) => urls.iter().map(String::len).sum(),
             _ => 0,
         };
         256 + request
@@ -92,6 +95,8 @@ pub enum Reply {
     LeaseKeys(Vec<Bytes>),
     /// The alarms listed, raised or disarmed.
     Alarm(AlarmResponse),
+    /// They are kept.
+    SetPeerUrls,
     /// The file is as small as it gets.
     Defragment,
 }

@@ -360,6 +360,52 @@ async fn defragmenting_shrinks_the_file_and_readers_wait_for_it() {
 }
 
 #[tokio::test]
+async fn peer_urls_that_were_updated_are_told_from_then_on() {
+    let mut f = Fixture::start().await;
+    let told = async |client: &mut Client| {
+        let listed = client.member_list().await.unwrap();
+        listed.members()[0].peer_urls().to_vec()
+    };
+    let mut client = f.client().await;
+    assert_eq!(told(&mut client).await, ["http://localhost:2380"]);
+    let member = client.status().await.unwrap().leader();
+    let (code, text) = status(
+        client
+            .member_update(1, ["http://a:1".to_owned()])
+            .await
+            .unwrap_err(),
+    );
+    assert_eq!(
+        (code, text.as_str()),
+        (Code::NotFound, "etcdserver: member not found")
+    );
+    let urls = ["http://b:2", "http://a:1"];
+    let before = client
+        .get("k", None)
+        .await
+        .unwrap()
+        .header()
+        .unwrap()
+        .revision();
+    client
+        .member_update(member, urls.map(str::to_owned))
+        .await
+        .unwrap();
+    assert_eq!(told(&mut client).await, urls);
+    f.restart().await;
+    let mut client = f.client().await;
+    assert_eq!(told(&mut client).await, urls);
+    let after = client
+        .get("k", None)
+        .await
+        .unwrap()
+        .header()
+        .unwrap()
+        .revision();
+    assert_eq!(after, before, "no key was written");
+}
+
+#[tokio::test]
 async fn a_lease_ends_under_the_corrupt_alarm_too() {
     let f = Fixture::start().await;
     let mut client = f.client().await;

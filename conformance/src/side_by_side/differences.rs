@@ -26,12 +26,6 @@ pub const DIFFERENCES: &[Difference] = &[
         reason: "etcd hashes what it passes when it compacts, and remembers ten hashes; here a \
                  compaction removes a prefix unread, and a hash would cost it a pass over all keys",
     },
-    Difference {
-        script: "members",
-        line: "member update $MEMBER --peer-urls=http://127.0.0.1:1",
-        latchd_says: "latchd: peer URLs are what --initial-advertise-peer-urls says",
-        reason: "a server without peers keeps no peer URLs but its flag's",
-    },
 ];
 
 /// A call that is not there yet.

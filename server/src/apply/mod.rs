@@ -37,6 +37,7 @@ fn dispatch(batch: &mut Batch<'_>, command: Command) -> Result<Reply> {
         // The applier does it itself, when no transaction is open.
         Command::Defragment => Ok(Reply::Defragment),
         Command::Alarm(request) => alarm::alarm(batch, &request).map(Reply::Alarm),
+        Command::SetPeerUrls(urls) => batch.set_peer_urls(urls).map(|()| Reply::SetPeerUrls),
         Command::Put(request) => kv::put(batch, &request).map(Reply::Put),
         Command::DeleteRange(request) => kv::delete_range(batch, &request).map(Reply::DeleteRange),
         Command::Txn(request) => txn::txn(batch, &request).map(Reply::Txn),

@@ -339,6 +339,15 @@ impl Embedded {
         Ok(response)
     }
 
+    pub(super) fn peer_urls(&self) -> Option<Arc<[String]>> {
+        self.0.store.peer_urls()
+    }
+
+    pub(super) async fn set_peer_urls(&self, urls: Vec<String>) -> Result<()> {
+        let reply = self.propose(Command::SetPeerUrls(urls)).await?;
+        expect!(reply, Reply::SetPeerUrls => Ok(()))
+    }
+
     pub(super) fn alarms(&self) -> Vec<AlarmMember> {
         let raised = self.0.store.alarms();
         let told = raised.iter().map(|(alarm, member_id)| AlarmMember {

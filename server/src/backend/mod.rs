@@ -7,6 +7,8 @@ mod embedded;
 
 pub use embedded::{Embedded, Limits, trim};
 
+use std::sync::Arc;
+
 use latchd_proto::etcdserverpb::{
     AlarmMember, AlarmRequest, AlarmResponse, CompactionRequest, CompactionResponse,
     DeleteRangeRequest, DeleteRangeResponse, HashKvResponse, HashResponse, LeaseGrantRequest,
@@ -165,6 +167,21 @@ impl Backend {
     pub async fn alarm(&self, request: AlarmRequest) -> Result<AlarmResponse> {
         match self {
             Backend::Embedded(embedded) => embedded.alarm(request).await,
+        }
+    }
+
+    /// The peer URLs that an operator gave this member, if any.
+    #[must_use]
+    pub fn peer_urls(&self) -> Option<Arc<[String]>> {
+        match self {
+            Backend::Embedded(embedded) => embedded.peer_urls(),
+        }
+    }
+
+    /// Cluster.MemberUpdate of this member.
+    pub async fn set_peer_urls(&self, urls: Vec<String>) -> Result<()> {
+        match self {
+            Backend::Embedded(embedded) => embedded.set_peer_urls(urls).await,
         }
     }
 

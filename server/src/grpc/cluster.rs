@@ -39,7 +39,7 @@ impl cluster_server::Cluster for ClusterRpc {
         &self,
         req: Request<MemberUpdateRequest>,
     ) -> Result<Response<MemberUpdateResponse>, Status> {
-        Err(self.0.update(req.get_ref().id).into())
+        Ok(Response::new(self.0.update(req.into_inner()).await?))
     }
 
     async fn member_promote(

@@ -4,17 +4,21 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::thread;
 
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError};
+use latchd_proto::etcdserverpb::Member;
+use prost::Message;
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableError,
+};
 use thiserror::Error as ThisError;
 
 use super::by_create::CreateIndex;
 use super::codec::{decode_lease, decode_record};
 use super::schema::{
-    ALARMS, FORMAT, HISTORY, KEYS, LEASES, META, META_CLUSTER, META_COMPACTED, META_FORMAT,
-    META_MEMBER, META_TERM,
+    ALARMS, FORMAT, HISTORY, KEYS, LEASES, MEMBER, MEMBER_PEERS, META, META_CLUSTER,
+    META_COMPACTED, META_FORMAT, META_MEMBER, META_TERM,
 };
 use super::staging::StagedFile;
 use super::state::{Lease, State};
@@ -278,6 +282,7 @@ fn load(db: &Database) -> Result<(State, CreateIndex)> {
     let mut state = State {
         leases: load_leases(&txn)?,
         alarms: load_alarms(&txn)?,
+        peer_urls: load_peer_urls(&txn)?,
         ..State::empty()
     };
     if let Some((place, _)) = txn.open_table(HISTORY)?.last()? {
@@ -322,6 +327,20 @@ fn load_alarms(txn: &redb::ReadTransaction) -> Result<BTreeSet<(i32, u64)>> {
         alarms.insert(row?.0.value());
     }
     Ok(alarms)
+}
+
+fn load_peer_urls(txn: &redb::ReadTransaction) -> Result<Option<Arc<[String]>>> {
+    let table = match txn.open_table(MEMBER) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(row) = table.get(MEMBER_PEERS)? else {
+        return Ok(None);
+    };
+    let member = Member::decode(row.value())
+        .map_err(|error| Error::Storage(format!("its peer URLs are not readable: {error}")))?;
+    Ok(Some(member.peer_ur_ls.into()))
 }
 
 /// Makes the tables of a new file, and counts the start in any.

@@ -7,6 +7,7 @@
 //! | `leases` | lease ID | TTL in ms, kind | grant and revoke |
 //! | `alarms` | (alarm, member ID) | nothing | Maintenance.Alarm, a full disk quota |
 //! | `meta` | name | number | creation, start, compaction |
+//! | `member` | name | protobuf | Cluster.MemberUpdate, which makes the table |
 //!
 //! So a lock's put or delete touches two tables. The current revision is that of the last row of
 //! `history`, which compaction never removes. A history row carries the record that it replaced:
@@ -42,6 +43,9 @@ pub const ALARMS: TableDefinition<(i32, u64), ()> = TableDefinition::new("alarms
 /// Numbers about the store as a whole; the names are below.
 pub const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 
+/// What operators have said of the member. Absent until they have.
+pub const MEMBER: TableDefinition<&str, &[u8]> = TableDefinition::new("member");
+
 /// The format that this version writes, and the newest that it reads.
 pub const FORMAT: u64 = 1;
 
@@ -53,5 +57,7 @@ pub const META_CLUSTER: &str = "cluster_id";
 pub const META_MEMBER: &str = "member_id";
 /// Name in `meta`: the term of the last start; one more at each start, so it never goes down.
 pub const META_TERM: &str = "raft_term";
+/// Name in `member`: a `Member` with the peer URLs, and nothing else.
+pub const MEMBER_PEERS: &str = "peers";
 /// Name in `meta`: the compacted revision; absent before the first compaction.
 pub const META_COMPACTED: &str = "compacted";

@@ -1,6 +1,7 @@
 //! What the writer knows by heart: derived from the tables at start, kept in step by every write.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use latchd_proto::etcdserverpb::AlarmType;
 
@@ -51,6 +52,8 @@ pub struct State {
     pub leases: HashMap<LeaseId, Lease>,
     /// Every alarm: etcd's `AlarmType`, and the member that it is about.
     pub alarms: BTreeSet<(i32, u64)>,
+    /// The peer URLs that an operator gave the member, who has no use for them.
+    pub peer_urls: Option<Arc<[String]>>,
 }
 
 impl State {
@@ -62,6 +65,7 @@ impl State {
             compacted: Revision::NEVER_COMPACTED,
             leases: HashMap::new(),
             alarms: BTreeSet::new(),
+            peer_urls: None,
         }
     }
 

@@ -67,6 +67,7 @@ pub struct Published {
     /// Entries of the batch under way are in it too, marked as such.
     pub(super) index: CreateIndex,
     alarms: Arc<BTreeSet<(i32, u64)>>,
+    peer_urls: Option<Arc<[String]>>,
 }
 
 /// The store: one redb database and what is published of it.
@@ -109,6 +110,7 @@ impl Store {
                 snapshot,
                 index,
                 alarms: Arc::new(state.alarms.clone()),
+                peer_urls: state.peer_urls.clone(),
             }),
             durability: Durability::Immediate,
             identity,
@@ -138,6 +140,12 @@ impl Store {
     #[must_use]
     pub fn alarms(&self) -> Arc<BTreeSet<(i32, u64)>> {
         self.published.read().alarms.clone()
+    }
+
+    /// The peer URLs that an operator gave the member.
+    #[must_use]
+    pub fn peer_urls(&self) -> Option<Arc<[String]>> {
+        self.published.read().peer_urls.clone()
     }
 
     /// The last committed revision.
@@ -198,6 +206,7 @@ impl Store {
         if *published.alarms != state.alarms {
             published.alarms = Arc::new(state.alarms.clone());
         }
+        published.peer_urls.clone_from(&state.peer_urls);
         self.revision.store(state.revision.0, Ordering::Release);
         self.compacted.store(state.compacted.0, Ordering::Release);
         drop(published);

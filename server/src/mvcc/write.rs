@@ -15,13 +15,17 @@ use super::codec::{decode_record, encode_event, encode_lease, encode_record};
 use super::key_range::KeyRange;
 use super::range::{Counting, create_query};
 use super::read::View;
-use super::schema::{ALARMS, HISTORY, HistoryTable, KEYS, KeysTable, LEASES, META, META_COMPACTED};
+use super::schema::{
+    ALARMS, HISTORY, HistoryTable, KEYS, KeysTable, LEASES, MEMBER, MEMBER_PEERS, META,
+    META_COMPACTED,
+};
 use super::state::{Lease, LeaseKind, State};
 use super::store::Published;
 use crate::error::Result;
 use crate::metrics::METRICS;
 use crate::types::{LeaseId, Revision, Ttl};
-use latchd_proto::etcdserverpb::{RangeRequest, RangeResponse};
+use latchd_proto::etcdserverpb::{Member, RangeRequest, RangeResponse};
+use prost::Message;
 
 /// What the lessor must learn once the batch is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,6 +252,19 @@ impl<'t> Batch<'t> {
         }
         self.written.dirty = true;
         Ok(true)
+    }
+
+    /// Keeps the member's peer URLs.
+    pub fn set_peer_urls(&mut self, urls: Vec<String>) -> Result<()> {
+        let row = Member {
+            peer_ur_ls: urls,
+            ..Default::default()
+        };
+        let mut member = self.txn.open_table(MEMBER)?;
+        member.insert(MEMBER_PEERS, row.encode_to_vec().as_slice())?;
+        self.state.peer_urls = Some(row.peer_ur_ls.into());
+        self.written.dirty = true;
+        Ok(())
     }
 
     /// Refuses reads below `revision` from now on; [`Batch::trim`] frees the space.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use latchd_proto::etcdserverpb::{
     AlarmMember, AlarmRequest, AlarmResponse, DowngradeInfo, DowngradeRequest, DowngradeResponse,
-    Member, MemberAddRequest, MemberListResponse, ResponseHeader, StatusResponse,
+    Member, MemberAddRequest, MemberListResponse, MemberUpdateRequest, MemberUpdateResponse,
+    ResponseHeader, StatusResponse,
 };
 
 use latchd_proto::etcdserverpb::downgrade_request::DowngradeAction;
@@ -56,22 +57,31 @@ impl ThisMember {
         self.backend.header()
     }
 
-    /// Cluster.MemberList: itself. Its header has no revision (seen on etcd 3.7.1).
+    /// Cluster.MemberList: itself.
     #[must_use]
     pub fn list(&self) -> MemberListResponse {
-        let header = ResponseHeader {
+        MemberListResponse {
+            header: Some(self.cluster_header()),
+            members: vec![self.described()],
+        }
+    }
+
+    /// Answers of Cluster have headers without a revision (seen on etcd 3.7.1).
+    fn cluster_header(&self) -> ResponseHeader {
+        ResponseHeader {
             revision: 0,
             ..self.header()
-        };
-        MemberListResponse {
-            header: Some(header),
-            members: vec![Member {
-                id: header.member_id,
-                name: self.about.name.clone(),
-                peer_ur_ls: self.about.peer_urls.clone(),
-                client_ur_ls: self.about.client_urls.clone(),
-                is_learner: false,
-            }],
+        }
+    }
+
+    fn described(&self) -> Member {
+        let peers = self.backend.peer_urls();
+        Member {
+            id: self.header().member_id,
+            name: self.about.name.clone(),
+            peer_ur_ls: peers.map_or_else(|| self.about.peer_urls.clone(), |urls| urls.to_vec()),
+            client_ur_ls: self.about.client_urls.clone(),
+            is_learner: false,
         }
     }
 
@@ -94,14 +104,17 @@ impl ThisMember {
         }
     }
 
-    /// Cluster.MemberUpdate: refused; the peer URLs are a flag's.
-    #[must_use]
-    pub fn update(&self, id: u64) -> Error {
-        if self.is_this(id) {
-            Error::NoPeers("peer URLs are what --initial-advertise-peer-urls says")
-        } else {
-            Error::MemberNotFound
+    /// Cluster.MemberUpdate: the peer URLs are kept and told, and nothing else comes of them. As in
+    /// etcd, they count for more than the flag's from then on, and clients see to their form.
+    pub async fn update(&self, request: MemberUpdateRequest) -> Result<MemberUpdateResponse> {
+        if !self.is_this(request.id) {
+            return Err(Error::MemberNotFound);
         }
+        self.backend.set_peer_urls(request.peer_ur_ls).await?;
+        Ok(MemberUpdateResponse {
+            header: Some(self.cluster_header()),
+            members: vec![self.described()],
+        })
     }
 
     /// Cluster.MemberPromote: refused, as a one-member etcd refuses it.

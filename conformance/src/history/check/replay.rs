@@ -16,7 +16,7 @@ use crate::history::{
         plan::Plan,
         timeline::{Author, Step, Timeline},
     },
-    record::History,
+    record::{History, Moment},
     request::{LeaseId, Request, Revision},
     state::State,
     violation::{Rule, Violation},
@@ -123,9 +123,11 @@ impl Plan<'_> {
     /// different effect: of those with the same effect the first to be due.
     fn authors(&self, path: &Path, revision: Revision) -> Vec<(Step, State)> {
         let unlocks = self.unlocks.get(&revision).into_iter().flatten();
-        let floating = self.floating.iter().filter(|op| {
-            path.timeline.written_by(**op).is_none() && self.is_in_time(**op, revision)
-        });
+        let time = (self.bounds.absent(revision), self.bounds.seen(revision));
+        let floating = self
+            .floating
+            .iter()
+            .filter(|op| self.is_in_time(**op, time) && path.timeline.written_by(**op).is_none());
         let ops = unlocks.chain(floating).map(|op| {
             let request = &self.history.ops[*op].request;
             (Author::Op(*op), request.clone())
@@ -148,11 +150,10 @@ impl Plan<'_> {
         found
     }
 
-    fn is_in_time(&self, op: usize, revision: Revision) -> bool {
+    /// Whether a request was under way between these moments.
+    fn is_in_time(&self, op: usize, (absent, seen): (Moment, Moment)) -> bool {
         let op = &self.history.ops[op];
-        let over = op.returned();
-        op.invoked <= self.bounds.seen(revision)
-            && over.is_none_or(|over| over >= self.bounds.absent(revision))
+        op.invoked <= seen && op.returned().is_none_or(|over| over >= absent)
     }
 
     /// False when the request cannot change a key that was told: a cheap look

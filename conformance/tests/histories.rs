@@ -22,6 +22,7 @@ use latchd_conformance::{
 fn options() -> Result<Options> {
     Ok(Options {
         server: Where::Own(Kind::from_env()?),
+        length: Length::Ops(4000),
         ..Options::default()
     })
 }

@@ -19,7 +19,7 @@ use super::{
     pair::{Pair, Side, Source},
     transcript::Transcript,
 };
-use crate::wait::within;
+use crate::{target::Kind, wait::within};
 
 /// How long one case may take; its single steps have limits of their own.
 const CASE_LIMIT: Duration = Duration::from_secs(90);
@@ -157,7 +157,7 @@ impl Plan {
 
     fn outcome(&self, cases: Vec<Judged>, families: &[Family]) -> Outcome {
         let needed: BTreeSet<usize> = cases.iter().flat_map(|case| case.needed.clone()).collect();
-        let all = self.selection.is_all() && matches!(self.tested, Source::Start(_));
+        let all = self.selection.is_all() && matches!(self.tested, Source::Start(Kind::Latchd));
         let stale = self.explained.iter().enumerate();
         let stale = stale.filter(|(at, _)| all && !needed.contains(at));
         let pending = families.iter().filter(|family| family.is_pending());
@@ -215,8 +215,8 @@ impl Plan {
 impl Default for Plan {
     fn default() -> Self {
         Self {
-            tested: Source::Start(crate::target::Kind::Latchd),
-            reference: Source::Start(crate::target::Kind::Etcd),
+            tested: Source::Start(Kind::Latchd),
+            reference: Source::Start(Kind::Etcd),
             jobs: 3,
             selection: Selection::default(),
             explained: EXPLAINED,

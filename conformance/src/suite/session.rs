@@ -349,7 +349,7 @@ fn decoded<T: Payload>(frame: &Bytes) -> (Result<T, Status>, Value) {
             (Ok(message), shown)
         }
         Err(error) => {
-            let shown = json!({ "undecodable": frame.escape_ascii().to_string() });
+            let shown = json!({ "undecodable": error.to_string() });
             (Err(Status::internal(error.to_string())), shown)
         }
     }

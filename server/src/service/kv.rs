@@ -32,7 +32,7 @@ impl Kv {
 
     /// KV.RangeStream.
     pub fn range_stream(&self, request: RangeRequest) -> Result<RangeStream> {
-        RangeStream::begin(self.backend.clone(), request)
+        RangeStream::begin(self.backend.clone(), self.limits.request_bytes, request)
     }
 
     /// KV.Put.

@@ -12,14 +12,15 @@ use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::mvcc::range::{default_order, has_filters};
 
-/// How many keys the first piece has; later ones grow towards [`PIECE_BYTES`].
+/// How many keys the first piece has.
 const FIRST_PIECE: i64 = 10;
-const PIECE_BYTES: usize = 1 << 20;
 
 /// A read that is handed out in pieces. Nothing is held between them: the next piece is another
 /// read at the same revision.
 pub struct RangeStream {
     backend: Backend,
+    /// How large later pieces become.
+    piece_bytes: usize,
     /// The next piece to ask for; `None` when all is said.
     next: Option<RangeRequest>,
     /// How many keys the client still wants; `None` for all.
@@ -29,8 +30,13 @@ pub struct RangeStream {
 }
 
 impl RangeStream {
-    /// Begins the read of `request`, if it is one that can be streamed.
-    pub fn begin(backend: Backend, mut request: RangeRequest) -> Result<RangeStream> {
+    /// Begins the read of `request`, if it is one that can be streamed, in pieces of about
+    /// `piece_bytes`; etcd's are as large as a request may be.
+    pub fn begin(
+        backend: Backend,
+        piece_bytes: usize,
+        mut request: RangeRequest,
+    ) -> Result<RangeStream> {
         validate::range(&request)?;
         if !default_order(&request) {
             return Err(Error::RangeStreamOrder);
@@ -45,6 +51,7 @@ impl RangeStream {
         }
         Ok(RangeStream {
             backend,
+            piece_bytes,
             next: Some(request),
             wanted,
             header: None,
@@ -75,7 +82,7 @@ impl RangeStream {
         let keys = i64::try_from(piece.kvs.len()).unwrap_or(i64::MAX);
         self.sent += keys;
         self.wanted = self.wanted.map(|wanted| wanted - keys);
-        let rest = rest_of(request, &piece, header);
+        let rest = rest_of(request, &piece, header, self.piece_bytes);
         piece.count = 0;
         if self.wanted != Some(0)
             && let Some(rest) = rest
@@ -111,6 +118,7 @@ fn rest_of(
     request: RangeRequest,
     piece: &RangeResponse,
     header: ResponseHeader,
+    piece_bytes: usize,
 ) -> Option<RangeRequest> {
     let last = piece.kvs.last().filter(|_| piece.more)?;
     Some(RangeRequest {
@@ -120,16 +128,30 @@ fn rest_of(
         } else {
             header.revision
         },
-        limit: next_limit(request.limit, piece.encoded_len()),
+        limit: next_limit(request.limit, piece.encoded_len(), piece_bytes),
         ..request
     })
 }
 
-/// Pieces double until they are about [`PIECE_BYTES`], and halve when they are far above it.
-fn next_limit(limit: i64, bytes: usize) -> i64 {
+/// Pieces double until they are about as large as wanted, and halve when they are far above it.
+fn next_limit(limit: i64, bytes: usize, wanted: usize) -> i64 {
     match bytes {
-        small if small < PIECE_BYTES / 2 => limit.saturating_mul(2),
-        large if large > PIECE_BYTES * 2 => (limit / 2).max(1),
+        small if small < wanted / 2 => limit.saturating_mul(2),
+        large if large > wanted * 2 => (limit / 2).max(1),
         _ => limit,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_come_near_the_size_that_is_wanted() {
+        assert_eq!(next_limit(10, 49, 100), 20);
+        assert_eq!(next_limit(10, 50, 100), 10);
+        assert_eq!(next_limit(10, 200, 100), 10);
+        assert_eq!(next_limit(10, 201, 100), 5);
+        assert_eq!(next_limit(1, 201, 100), 1);
     }
 }

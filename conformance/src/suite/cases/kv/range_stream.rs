@@ -62,10 +62,34 @@ pub fn cases() -> Vec<Case> {
     cases.push(streamed("serializable", 12, |_, request| {
         request.serializable = true
     }));
+    cases.extend(sizes());
     cases
 }
 
-/// The whole of a stream, put together: where it is cut is a matter of sizes.
+/// Pieces become longer or shorter, as the values are.
+fn sizes() -> Vec<Case> {
+    const KIB: usize = 1 << 10;
+    let all = [
+        ("values of 60 KiB", 60, 60 * KIB),
+        ("values of 100 KiB", 40, 100 * KIB),
+        ("values of 500 KiB", 25, 500 * KIB),
+    ];
+    let case = |(name, keys, bytes): (&str, usize, usize)| {
+        Case::new(
+            format!("range stream: {name}"),
+            async move |s: &mut Session| {
+                for at in 0..keys {
+                    s.quietly(put(format!("k/{at:02}"), vec![b'v'; bytes]))
+                        .await?;
+                }
+                s.range_stream(prefix("k/")).await
+            },
+        )
+    };
+    all.into_iter().map(case).collect()
+}
+
+/// So many keys as a stream.
 fn streamed(name: &str, keys: usize, set: impl Fn(&Session, &mut RangeRequest) + 'static) -> Case {
     Case::new(
         format!("range stream: {name}"),

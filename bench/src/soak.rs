@@ -9,19 +9,19 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use futures::future::try_join_all;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
+use tonic::transport::Channel;
 
 use crate::{
     ground::{Ground, GroundOptions},
     json,
     proc::{self, Usage},
-    scenario::{Client, Scenario},
+    scenario::lock::Locker,
     servers::Server,
     system::System,
 };
@@ -29,6 +29,11 @@ use crate::{
 const MIB: f64 = 1024.0 * 1024.0;
 /// HTTP/2 connections for the clients.
 const CONNECTIONS: usize = 4;
+/// The leases' TTL in seconds, as lockers have it: latchd keeps as much history as the longest
+/// lease may need, but no less than five minutes.
+const TTL: i64 = 60;
+/// When a client takes a new lease, and lets the old one run out.
+const NEW_LEASE: Duration = Duration::from_secs(20);
 
 /// The flags of `latchd-bench soak`.
 #[derive(clap::Args)]
@@ -159,22 +164,36 @@ impl Soak {
     async fn cycle(self, server: &Server, done: Arc<AtomicU64>) -> Result<()> {
         let channels = server.connections(CONNECTIONS).await?;
         let channels = channels.iter().cycle().take(self.clients).enumerate();
-        let clients = channels
-            .map(|(index, channel)| Client::prepare(Scenario::Lock, channel.clone(), index));
         let begun = Arc::new(AtomicU64::new(0));
         let mut loops = JoinSet::new();
-        for mut client in try_join_all(clients).await? {
-            let (begun, done) = (begun.clone(), done.clone());
-            loops.spawn(async move {
-                while begun.fetch_add(1, Ordering::Relaxed) < self.cycles {
-                    client.operate().await?;
-                    done.fetch_add(1, Ordering::Relaxed);
-                }
-                anyhow::Ok(())
-            });
+        for (index, channel) in channels {
+            let name = format!("soak/{index}");
+            loops.spawn(self.turns(channel.clone(), name, begun.clone(), done.clone()));
         }
         while let Some(ended) = loops.join_next().await {
             ended.context("a client panicked")??;
+        }
+        Ok(())
+    }
+}
+
+impl Soak {
+    /// One client's cycles.
+    async fn turns(
+        self,
+        channel: Channel,
+        name: String,
+        begun: Arc<AtomicU64>,
+        done: Arc<AtomicU64>,
+    ) -> Result<()> {
+        let lease = || Locker::short_lived(channel.clone(), &name, TTL);
+        let (mut since, mut locker) = (Instant::now(), lease().await?);
+        while begun.fetch_add(1, Ordering::Relaxed) < self.cycles {
+            if since.elapsed() > NEW_LEASE {
+                (since, locker) = (Instant::now(), lease().await?);
+            }
+            locker.operate().await?;
+            done.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }

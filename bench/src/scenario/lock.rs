@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use latchd_proto::v3lockpb::{LockRequest, UnlockRequest, lock_client::LockClient};
 use tonic::transport::Channel;
 
-use super::grant;
+use super::{grant, grant_for};
 
 /// Holds a name for no time at all, over and over.
 pub struct Locker {
@@ -16,13 +16,23 @@ impl Locker {
     /// One with a lease of its own, for the lock `name`.
     pub async fn prepare(channel: Channel, name: &str) -> Result<Self> {
         let lease = grant(channel.clone()).await?;
-        Ok(Self {
+        Ok(Self::on(channel, name, lease))
+    }
+
+    /// One with a lease that lives for `ttl` seconds.
+    pub async fn short_lived(channel: Channel, name: &str, ttl: i64) -> Result<Self> {
+        let lease = grant_for(channel.clone(), ttl).await?;
+        Ok(Self::on(channel, name, lease))
+    }
+
+    fn on(channel: Channel, name: &str, lease: i64) -> Self {
+        Self {
             locks: LockClient::new(channel),
             request: LockRequest {
                 name: name.to_owned().into(),
                 lease,
             },
-        })
+        }
     }
 
     /// Lock, however long it waits, and Unlock.

@@ -6,7 +6,7 @@
 
 mod keepalive;
 mod kv;
-mod lock;
+pub mod lock;
 mod txn_lock;
 
 use anyhow::{Context, Result};
@@ -119,10 +119,12 @@ impl Client {
 
 /// A lease that outlives the round.
 async fn grant(channel: Channel) -> Result<i64> {
-    let request = LeaseGrantRequest {
-        ttl: LEASE_TTL,
-        id: 0,
-    };
+    grant_for(channel, LEASE_TTL).await
+}
+
+/// A lease of `ttl` seconds.
+async fn grant_for(channel: Channel, ttl: i64) -> Result<i64> {
+    let request = LeaseGrantRequest { ttl, id: 0 };
     let granted = LeaseClient::new(channel).lease_grant(request).await;
     Ok(granted.context("LeaseGrant")?.into_inner().id)
 }

@@ -95,6 +95,20 @@ async fn campaigning_again_changes_the_value_and_keeps_the_place() {
 }
 
 #[tokio::test]
+async fn a_campaign_that_cannot_change_the_value_takes_the_key_away() {
+    let f = Fixture::start().await;
+    let mut client = f.client().await;
+    // Somebody wrote the key of a lease that was never granted.
+    client.put("election/77", "old", None).await.unwrap();
+    let failed = campaign(&client, 0x77, "new").await.unwrap();
+    assert_eq!(
+        status(failed.unwrap_err()),
+        unknown("etcdserver: requested lease not found")
+    );
+    until_count(&mut client, "election/", 0).await;
+}
+
+#[tokio::test]
 async fn a_campaign_that_is_given_up_resigns() {
     let f = Fixture::start().await;
     let mut client = f.client().await;

@@ -235,7 +235,7 @@ impl<'a> Call<'a> {
         if let (Some(value), Some(present)) = (&contest.value, &joined.present)
             && present.value != *value
         {
-            self.change_value(created, value, contest.lease).await?;
+            self.change_or_resign(created, value, contest.lease).await?;
         }
         let seen = if joined.is_first {
             joined.header
@@ -268,6 +268,21 @@ impl<'a> Call<'a> {
             outcome
         })
         .await
+    }
+
+    /// Changes the key's value. etcd takes the key away when that fails, whoever wrote it.
+    async fn change_or_resign(
+        &self,
+        created: Revision,
+        value: &Bytes,
+        lease: LeaseId,
+    ) -> Result<()> {
+        let changed = self.change_value(created, value, lease).await;
+        if changed.is_err() {
+            let resign = delete_if_created_at(&self.key, created);
+            self.contenders.backend.txn(resign).await?;
+        }
+        changed
     }
 
     async fn change_value(&self, created: Revision, value: &Bytes, lease: LeaseId) -> Result<()> {

@@ -58,32 +58,6 @@ impl Event {
         let value = |record: &Option<Record>| record.as_ref().map_or(0, |r| r.value.len());
         96 + self.key.len() + value(&self.put) + value(&self.previous)
     }
-
-    /// The event as the wire carries it. A delete's `kv` has only key and mod revision, and a
-    /// created key has no `prev_kv` (seen on etcd 3.7.1).
-    #[must_use]
-    pub fn to_proto(&self, revision: Revision, with_previous: bool) -> mvccpb::Event {
-        let (kind, kv) = match &self.put {
-            Some(record) => (
-                mvccpb::event::EventType::Put,
-                record.to_proto(self.key.clone()),
-            ),
-            None => (
-                mvccpb::event::EventType::Delete,
-                mvccpb::KeyValue {
-                    key: self.key.clone(),
-                    mod_revision: revision.0,
-                    ..Default::default()
-                },
-            ),
-        };
-        let previous = self.previous.as_ref().filter(|_| with_previous);
-        mvccpb::Event {
-            r#type: kind as i32,
-            kv: Some(kv),
-            prev_kv: previous.map(|record| record.to_proto(self.key.clone())),
-        }
-    }
 }
 
 /// Everything that one revision did, in order.
@@ -106,5 +80,89 @@ impl Change {
             weight: events.iter().map(Event::weight).sum(),
             events,
         }
+    }
+
+    /// One of its events as the wire carries it. A delete's `kv` has only key and mod revision, and
+    /// a created key has no `prev_kv` (seen on etcd 3.7.1).
+    #[must_use]
+    pub fn to_proto(&self, event: &Event, with_previous: bool) -> mvccpb::Event {
+        let key = &event.key;
+        let (kind, kv) = match &event.put {
+            Some(record) => (mvccpb::event::EventType::Put, record.to_proto(key.clone())),
+            None => (
+                mvccpb::event::EventType::Delete,
+                mvccpb::KeyValue {
+                    key: key.clone(),
+                    mod_revision: self.revision.0,
+                    ..Default::default()
+                },
+            ),
+        };
+        let previous = with_previous.then(|| self.before(event)).flatten();
+        mvccpb::Event {
+            r#type: kind as i32,
+            kv: Some(kv),
+            prev_kv: previous.map(|record| record.to_proto(key.clone())),
+        }
+    }
+
+    /// What an event's key was at the revision before. A Txn may put a key and then delete it, and
+    /// what it put was never there.
+    fn before<'a>(&'a self, event: &'a Event) -> Option<&'a Record> {
+        let own = |record: &Record| record.modified == self.revision;
+        let first = match &event.previous {
+            Some(record) if own(record) => self.events.iter().find(|first| first.key == event.key),
+            _ => None,
+        };
+        first.unwrap_or(event).previous.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(created: i64, modified: i64) -> Record {
+        Record {
+            created: Revision(created),
+            modified: Revision(modified),
+            version: 1,
+            lease: LeaseId::NONE,
+            value: Bytes::new(),
+        }
+    }
+
+    fn event(put: Option<Record>, previous: Option<Record>) -> Event {
+        Event {
+            key: Bytes::from_static(b"k"),
+            put,
+            previous,
+        }
+    }
+
+    /// What a watch is told was there before each event.
+    fn told(events: Vec<Event>) -> Vec<Option<i64>> {
+        let change = Change::new(Revision(5), events);
+        let previous = |event| Some(change.to_proto(event, true).prev_kv?.mod_revision);
+        change.events.iter().map(previous).collect()
+    }
+
+    #[test]
+    fn what_a_revision_put_and_deleted_was_never_there() {
+        let (old, new) = (record(3, 3), record(3, 5));
+        let put = event(Some(new.clone()), Some(old));
+        let delete = event(None, Some(new));
+        assert_eq!(told(vec![put, delete]), [Some(3), Some(3)]);
+        let made = record(5, 5);
+        let put = event(Some(made.clone()), None);
+        let delete = event(None, Some(made));
+        assert_eq!(told(vec![put, delete]), [None, None]);
+    }
+
+    #[test]
+    fn a_key_that_was_deleted_and_made_anew_is_new() {
+        let delete = event(None, Some(record(3, 3)));
+        let put = event(Some(record(5, 5)), None);
+        assert_eq!(told(vec![delete, put]), [Some(3), None]);
     }
 }

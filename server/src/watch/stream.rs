@@ -258,7 +258,7 @@ impl Watches {
         let same = |watch: &&Watch| watch.generation == letter.to.generation;
         let watch = self.watches.get(&letter.to.watch).filter(same)?;
         let events = &letter.change.events;
-        let to_proto = |event: &Event| event.to_proto(letter.change.revision, watch.spec.previous);
+        let to_proto = |event: &Event| letter.change.to_proto(event, watch.spec.previous);
         Some(Delivery::Events {
             watch: letter.to.watch,
             revision: letter.change.revision,
@@ -300,7 +300,7 @@ impl Watches {
         } else {
             view.replay(&spec.range, from, REPLAY_BUDGET)?
         };
-        let events = wanted(&changes, spec);
+        let events = wanted(&changes, spec, snapshot.compacted);
         self.told = self.told.max(last);
         self.resume(id, last.next().max(from));
         Ok((!events.is_empty()).then_some(Delivery::Events {
@@ -358,12 +358,14 @@ fn untouched_since(range: &KeyRange, from: Revision, snapshot: &Snapshot) -> Res
     Ok(record.is_some_and(|record| record.modified < from))
 }
 
-fn wanted(changes: &[Change], spec: &WatchSpec) -> Vec<mvccpb::Event> {
+fn wanted(changes: &[Change], spec: &WatchSpec, compacted: Revision) -> Vec<mvccpb::Event> {
     let mut events = Vec::new();
     for change in changes {
+        // What was there before the first revision that is kept is not told, as in etcd.
+        let previous = spec.previous && change.revision > compacted;
         let all = change.events.iter();
         let passing = all.filter(|event| spec.filters.pass(event.is_delete()));
-        events.extend(passing.map(|event| event.to_proto(change.revision, spec.previous)));
+        events.extend(passing.map(|event| change.to_proto(event, previous)));
     }
     events
 }

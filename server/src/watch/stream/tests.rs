@@ -202,6 +202,29 @@ fn a_compacted_start_ends_the_watch() {
 }
 
 #[test]
+fn what_was_before_the_first_kept_revision_is_not_told() {
+    let f = Fixture::new();
+    for value in ["1", "2", "3"] {
+        f.put("k", value); // 2, 3, 4
+    }
+    f.compact(3);
+    let mut watches = f.watches();
+    let with_previous = WatchSpec {
+        previous: true,
+        ..spec("k", "", Some(3))
+    };
+    watches.create(WatchId(0), with_previous);
+    let delivery = watches.next().now_or_never().unwrap().unwrap();
+    let Delivery::Events { events, .. } = delivery else {
+        panic!("{delivery:?}");
+    };
+    let previous = events
+        .iter()
+        .map(|event| Some(event.prev_kv.as_ref()?.mod_revision));
+    assert_eq!(previous.collect::<Vec<_>>(), [None, Some(3)]);
+}
+
+#[test]
 fn nothing_follows_a_cancel_even_under_the_same_id() {
     let f = Fixture::new();
     let mut watches = f.watches();

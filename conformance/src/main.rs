@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use latchd_conformance::{clients, history, suite};
+use latchd_conformance::{clients, history, random, suite};
 
 /// Holds latchd, or any server that speaks etcd's v3 API, against a real etcd.
 ///
@@ -23,6 +23,8 @@ struct Cli {
 enum Command {
     /// The differential cases: each on both servers, all answers compared
     Cases(suite::Options),
+    /// Random programs on both servers and on a model, in lockstep
+    Random(random::options::Options),
     /// Unmodified clients of other languages on both servers
     Clients(clients::options::Options),
     /// The program on Rust's etcd-client, which `clients` runs
@@ -48,6 +50,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         None => suite::options::run(cli.cases).await,
         Some(Command::Cases(options)) => suite::options::run(options).await,
+        Some(Command::Random(options)) => random::options::run(options).await,
         Some(Command::Clients(options)) => clients::options::run(options).await,
         Some(Command::RustClient(options)) => Ok(clients::rust::run(options).await),
         Some(Command::Histories(options)) => history::cli::run(options).await,

@@ -140,7 +140,7 @@ impl Options {
     }
 }
 
-fn with_scheme(url: &str) -> String {
+pub(crate) fn with_scheme(url: &str) -> String {
     match url.contains("://") {
         true => url.to_owned(),
         false => format!("http://{url}"),

@@ -43,7 +43,8 @@ async fn lane(fault: Fault) -> Result<Lane> {
     Lane::open(&tested, &Source::Start(Kind::Etcd), fault, PATIENCE).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
+// On one thread, where a call costs the fewest wake-ups: the clients are most of the work.
+#[tokio::test]
 async fn random_programs_do_the_same_everywhere() -> Result<()> {
     let ops = number("LATCHD_RANDOM_OPS", OPERATIONS)?;
     let plan = Plan {
@@ -95,7 +96,7 @@ fn is_varied(tally: &random::tally::Tally) -> bool {
     let refused = [
         "range", "put", "txn", "compact", "grant", "revoke", "lock", "watch",
     ];
-    often.iter().all(|kind| tally.fine(kind) >= 40)
+    often.iter().all(|kind| tally.fine(kind) >= 20)
         && refused.iter().all(|kind| tally.refused(kind) >= 100)
 }
 

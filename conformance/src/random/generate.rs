@@ -181,7 +181,7 @@ impl Generator {
     }
 
     fn key(&mut self) -> Text {
-        if self.one_in(60) {
+        if self.one_in(100) {
             return Text::default();
         }
         if self.one_in(6) {
@@ -222,7 +222,7 @@ impl Generator {
 
     /// Also one that nobody grants, and zero.
     fn lease_or_none(&mut self) -> i64 {
-        match self.rng.random_range(0..12) {
+        match self.rng.random_range(0..20) {
             0 => 0,
             1 => 99,
             _ => self.lease(),
@@ -317,8 +317,8 @@ impl Generator {
     }
 
     fn put(&mut self) -> Put {
-        let ignore_value = self.one_in(8);
-        let ignore_lease = self.one_in(8);
+        let ignore_value = self.one_in(14);
+        let ignore_lease = self.one_in(14);
         let careless = self.one_in(10);
         Put {
             key: self.key(),

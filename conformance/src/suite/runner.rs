@@ -265,3 +265,67 @@ async fn play(side: &Side, case: &Case) -> Result<(Transcript, Option<anyhow::Er
         stopped.or(failure),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &[Explained] = &[Explained {
+        cases: "kv/*",
+        what: "*",
+        path: "*",
+        tested: &["*"],
+        reason: "it was so once",
+    }];
+
+    fn plan(tested: Source, only: &[&str]) -> Plan {
+        let only: Vec<String> = only.iter().map(|&word| word.to_owned()).collect();
+        Plan {
+            tested,
+            selection: Selection::new(&only),
+            explained: LIST,
+            ..Plan::default()
+        }
+    }
+
+    fn equal() -> Vec<Judged> {
+        vec![Judged::new("kv", "a", Verdict::Equal)]
+    }
+
+    #[test]
+    fn a_reason_that_a_full_run_does_not_need_is_stale() {
+        let outcome = plan(Source::Start(Kind::Latchd), &[]).outcome(equal(), &[]);
+        assert_eq!(outcome.stale, ["it was so once"]);
+        assert!(!outcome.is_good());
+        let mut needed = equal();
+        needed[0].needed.insert(0);
+        let outcome = plan(Source::Start(Kind::Latchd), &[]).outcome(needed, &[]);
+        assert!(outcome.stale.is_empty() && outcome.is_good());
+    }
+
+    #[test]
+    fn a_part_or_another_server_may_not_need_a_reason() {
+        let given = Source::Given("http://127.0.0.1:2379".to_owned());
+        let latchd = Source::Start(Kind::Latchd);
+        for plan in [
+            plan(latchd, &["kv"]),
+            plan(given, &[]),
+            plan(Source::Start(Kind::Etcd), &[]),
+        ] {
+            assert!(plan.outcome(equal(), &[]).is_good());
+        }
+    }
+
+    #[test]
+    fn what_latchd_owes_is_pending_and_not_a_case() {
+        let owed = Family {
+            name: "auth",
+            about: "users",
+            cases: Vec::new(),
+        };
+        let plan = plan(Source::Start(Kind::Etcd), &[]);
+        let outcome = plan.outcome(Vec::new(), &[owed]);
+        assert_eq!(outcome.pending, [("auth", "users")]);
+        assert!(outcome.cases.is_empty());
+    }
+}

@@ -132,13 +132,14 @@ async fn moved(s: &mut Session) -> Result<()> {
     Ok(())
 }
 
-/// One lease is renewed until another of the same length has ended.
+/// One lease is renewed until another, a longer one, has ended.
 async fn kept_alive(s: &mut Session) -> Result<()> {
     let mut watch = s.watch("the other");
     s.send(&mut watch, create(watch_key("other")));
     s.next(&mut watch).await?;
-    for (id, key) in [(7, "kept"), (8, "other")] {
-        s.call(grant(SHORT, id)).await;
+    // Long enough for a machine that stands still for a moment between two beats.
+    for (id, key, ttl) in [(7, "kept", 4), (8, "other", 6)] {
+        s.call(grant(ttl, id)).await;
         s.call(put_leased(key, "1", id)).await;
     }
     s.next(&mut watch).await?;

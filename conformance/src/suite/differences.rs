@@ -47,17 +47,6 @@ pub const EXPLAINED: &[Explained] = &[
         reason: "a campaign whose lease has ended does not lead; etcd says so of a Lock only",
     },
     Explained {
-        cases: "cluster/update: its own URLs",
-        what: "Cluster/MemberUpdate",
-        path: "*",
-        tested: &[
-            "FailedPrecondition",
-            "latchd: peer URLs are what --initial-advertise-peer-urls says: *",
-            "(absent)",
-        ],
-        reason: "a server without peers keeps no peer URLs but its flag's",
-    },
-    Explained {
         cases: "reflection/*",
         what: "reflection",
         path: "*",

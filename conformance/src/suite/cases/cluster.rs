@@ -38,7 +38,14 @@ pub fn cases() -> Vec<Case> {
         }),
         Case::new("update: its own URLs", async |s: &mut Session| {
             let id = only_member(s).await?;
-            s.call(update(id, &["http://127.0.0.1:1"])).await;
+            for urls in [
+                &["http://127.0.0.1:1", "http://127.0.0.1:2"][..],
+                &["nonsense"],
+                &[],
+            ] {
+                s.call(update(id, urls)).await;
+                s.call(MemberListRequest { linearizable: true }).await;
+            }
             Ok(())
         })
         .on_own_servers(&[]),

@@ -42,11 +42,11 @@ fn from(start_revision: i64, request: WatchCreateRequest) -> WatchCreateRequest 
 
 /// Five revisions: three of the key, one of another, a deletion.
 async fn history(s: &mut Session) -> Result<()> {
-    s.quietly(put("k", "1")).await?;
-    s.quietly(put("k", "2")).await?;
+    s.quietly(put("h", "1")).await?;
+    s.quietly(put("h", "2")).await?;
     s.quietly(put("other", "1")).await?;
-    s.quietly(put("k", "3")).await?;
-    s.quietly(delete("k")).await?;
+    s.quietly(put("h", "3")).await?;
+    s.quietly(delete("h")).await?;
     Ok(())
 }
 
@@ -63,11 +63,11 @@ fn relative() -> Vec<Case> {
     let case = |(name, writes)| {
         Case::new(format!("start: {name}"), async move |s: &mut Session| {
             history(s).await?;
-            let mut w = watching(s, [from(s.revision(writes), watch_key("k"))]).await?;
+            let mut w = watching(s, [from(s.revision(writes), watch_key("h"))]).await?;
             if writes < 6 {
                 s.next(&mut w).await?;
             }
-            s.call(put("k", "live")).await;
+            s.call(put("h", "live")).await;
             s.next(&mut w).await?;
             s.drain(&mut w).await
         })
@@ -84,10 +84,10 @@ fn absolute() -> Vec<Case> {
     ];
     let case = |(name, revision)| {
         Case::new(format!("start: {name}"), async move |s: &mut Session| {
-            let mut w = watching(s, [from(revision, watch_key("k"))]).await?;
-            s.call(put("k", "1")).await;
-            add(s, &mut w, watch_key("k")).await?;
-            s.call(put("k", "2")).await;
+            let mut w = watching(s, [from(revision, watch_key("h"))]).await?;
+            s.call(put("h", "1")).await;
+            add(s, &mut w, watch_key("h")).await?;
+            s.call(put("h", "2")).await;
             s.finish_by_an_event(&mut w).await
         })
     };
@@ -106,10 +106,10 @@ fn compacted() -> Vec<Case> {
         Case::new(format!("start: {name}"), async move |s: &mut Session| {
             history(s).await?;
             s.call(compact(s.revision(3))).await;
-            let mut w = watching(s, [from(s.revision(writes), watch_key("k"))]).await?;
+            let mut w = watching(s, [from(s.revision(writes), watch_key("h"))]).await?;
             s.next(&mut w).await?;
             if !is_gone {
-                s.call(put("k", "live")).await;
+                s.call(put("h", "live")).await;
                 s.next(&mut w).await?;
             }
             s.finish_by_an_event(&mut w).await
@@ -121,7 +121,7 @@ fn compacted() -> Vec<Case> {
         async |s: &mut Session| {
             history(s).await?;
             s.call(compact(s.revision(3))).await;
-            let mut w = watching(s, [from(1, watch_key("k"))]).await?;
+            let mut w = watching(s, [from(1, watch_key("h"))]).await?;
             s.next(&mut w).await?;
             s.finish_by_an_event(&mut w).await
         },
@@ -136,18 +136,18 @@ fn compacted() -> Vec<Case> {
 async fn compacted_among_others(s: &mut Session) -> Result<()> {
     history(s).await?;
     s.call(compact(s.revision(4))).await;
-    let mut w = watching(s, [watch_key("k")]).await?;
-    add(s, &mut w, from(s.revision(1), watch_key("k"))).await?;
+    let mut w = watching(s, [watch_key("h")]).await?;
+    add(s, &mut w, from(s.revision(1), watch_key("h"))).await?;
     s.next(&mut w).await?;
-    s.call(put("k", "live")).await;
+    s.call(put("h", "live")).await;
     s.next(&mut w).await?;
     s.finish_by_an_event(&mut w).await
 }
 
 async fn future(s: &mut Session) -> Result<()> {
-    let mut w = watching(s, [from(s.revision(3), watch_key("k"))]).await?;
+    let mut w = watching(s, [from(s.revision(3), watch_key("h"))]).await?;
     for value in ["1", "2", "3", "4"] {
-        s.call(put("k", value)).await;
+        s.call(put("h", value)).await;
     }
     s.take(&mut w, 2).await?;
     s.drain(&mut w).await
@@ -155,18 +155,18 @@ async fn future(s: &mut Session) -> Result<()> {
 
 async fn from_now(s: &mut Session) -> Result<()> {
     history(s).await?;
-    let mut w = watching(s, [watch_prefix("k")]).await?;
-    s.call(put("k/1", "new")).await;
+    let mut w = watching(s, [watch_prefix("h")]).await?;
+    s.call(put("h/1", "new")).await;
     s.drain(&mut w).await
 }
 
 async fn second_watch(s: &mut Session) -> Result<()> {
-    let mut w = watching(s, [watch_key("k")]).await?;
-    s.call(put("k", "1")).await;
+    let mut w = watching(s, [watch_key("h")]).await?;
+    s.call(put("h", "1")).await;
     s.next(&mut w).await?;
-    add(s, &mut w, from(s.revision(1), watch_key("k"))).await?;
+    add(s, &mut w, from(s.revision(1), watch_key("h"))).await?;
     s.next(&mut w).await?;
-    s.call(put("k", "2")).await;
+    s.call(put("h", "2")).await;
     let both = |all: &[_]| all.len() == 2;
     s.gather(&mut w, both).await?;
     s.drain(&mut w).await
@@ -174,9 +174,9 @@ async fn second_watch(s: &mut Session) -> Result<()> {
 
 async fn replay_then_live(s: &mut Session) -> Result<()> {
     history(s).await?;
-    let mut w = watching(s, [from(s.revision(1), watch_prefix("k"))]).await?;
+    let mut w = watching(s, [from(s.revision(1), watch_prefix("h"))]).await?;
     s.next(&mut w).await?;
-    for key in ["k/1", "k/2"] {
+    for key in ["h/1", "h/2"] {
         s.call(put(key, "live")).await;
         s.next(&mut w).await?;
     }
@@ -186,16 +186,16 @@ async fn replay_then_live(s: &mut Session) -> Result<()> {
 async fn present_of_another(s: &mut Session) -> Result<()> {
     history(s).await?;
     s.call(put("other", "2")).await;
-    let mut w = watching(s, [from(s.revision(6), watch_key("k"))]).await?;
-    s.call(put("k", "live")).await;
+    let mut w = watching(s, [from(s.revision(6), watch_key("h"))]).await?;
+    s.call(put("h", "live")).await;
     s.next(&mut w).await?;
     s.drain(&mut w).await
 }
 
 async fn over_a_deletion(s: &mut Session) -> Result<()> {
     history(s).await?;
-    s.call(put("k", "again")).await;
-    let mut w = watching(s, [from(s.revision(1), watch_key("k"))]).await?;
+    s.call(put("h", "again")).await;
+    let mut w = watching(s, [from(s.revision(1), watch_key("h"))]).await?;
     s.next(&mut w).await?;
     s.drain(&mut w).await
 }

@@ -231,14 +231,17 @@ fn waits() -> Vec<Case> {
     ]
 }
 
+/// Makes a leader's key one that does not lead.
+type Falsify = fn(&mut LeaderKey);
+
 fn proclamations() -> Vec<Case> {
-    let stale: [(&str, fn(&mut LeaderKey)); 4] = [
+    let stale: [(&str, Falsify); 4] = [
         ("an older revision", |key| key.rev -= 1),
         ("another key", |key| key.key = "e/9".into()),
         ("another lease", |key| key.lease = 9),
         ("another name", |key| key.name = "f".into()),
     ];
-    let case = |(name, change): (&str, fn(&mut LeaderKey))| {
+    let case = |(name, change): (&str, Falsify)| {
         Case::new(
             format!("proclaim: with {name}"),
             async move |s: &mut Session| {

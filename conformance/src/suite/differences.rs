@@ -39,6 +39,30 @@ pub const EXPLAINED: &[Explained] = &[
         ],
         reason: "a message may be nested 100 deep, a Txn in a Txn so 49 deep: a bound for the stack",
     },
+    Explained {
+        cases: "election/wait: its own lease is revoked",
+        what: "Election/Campaign (lease 2)",
+        path: "*",
+        tested: &["Unknown", "election: session is expired", "(absent)"],
+        reason: "a campaign whose lease has ended does not lead; etcd says so of a Lock only",
+    },
+    Explained {
+        cases: "reflection/*",
+        what: "reflection",
+        path: "*",
+        tested: &[
+            "(absent)",
+            "etcdserverpb.Auth etcdserverpb.Cluster etcdserverpb.KV etcdserverpb.Lease \
+             etcdserverpb.Maintenance etcdserverpb.Watch grpc.health.v1.Health \
+             grpc.reflection.* v3electionpb.Election v3lockpb.Lock",
+            "etcdserverpb: [*\"KV\"*], * messages",
+            "v3lockpb: [\"Lock\"], 4 messages",
+            "mvccpb: [], * messages",
+            "NotFound",
+            "symbol 'nonsense' not found",
+        ],
+        reason: "latchd describes its services to tools like grpcurl, and etcd does not",
+    },
 ];
 
 impl Explained {

@@ -338,7 +338,7 @@ async fn unary(channel: Channel, path: &'static str, frame: Bytes) -> Result<Byt
 
 /// A message, and how it is shown: as etcd's gateway would write it, with a note
 /// when it says more than its type holds.
-fn decoded<T: Payload>(frame: &Bytes) -> (Result<T, Status>, Value) {
+pub(super) fn decoded<T: Payload>(frame: &Bytes) -> (Result<T, Status>, Value) {
     match T::decode(frame.clone()) {
         Ok(message) => {
             let mut shown = json_of(&message);
@@ -356,6 +356,6 @@ fn decoded<T: Payload>(frame: &Bytes) -> (Result<T, Status>, Value) {
 }
 
 /// As etcd's gateway would write it. An enum's unknown number has no JSON.
-fn json_of(message: &impl Payload) -> Value {
+pub(super) fn json_of(message: &impl Payload) -> Value {
     serde_json::to_value(message).unwrap_or_else(|_| json!(format!("{message:?}")))
 }

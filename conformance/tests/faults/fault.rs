@@ -1,6 +1,7 @@
 //! What a broken server might say, one lie each, and which family must notice.
 
 use bytes::Bytes;
+use http::StatusCode;
 use latchd_conformance::suite::rpc::Payload;
 use tonic::{Code, Status};
 
@@ -16,6 +17,8 @@ pub enum Lie {
     Request(&'static str, Change<Bytes>),
     /// Its errors.
     Status(&'static str, Change<Status>),
+    /// Its pages: status and text.
+    Page(&'static str, Change<(StatusCode, String)>),
 }
 
 /// A lie, and the cases that must notice.
@@ -50,6 +53,19 @@ impl Lie {
         match self {
             Self::Request(of, change) if *of == path => change(message),
             _ => message,
+        }
+    }
+
+    /// Whether it is about pages of this path.
+    pub fn is_about_page(&self, path: &str) -> bool {
+        matches!(self, Self::Page(of, _) if *of == path)
+    }
+
+    /// What a page says instead.
+    pub fn page(&self, status: StatusCode, text: String) -> (StatusCode, String) {
+        match self {
+            Self::Page(_, change) => change((status, text)),
+            _ => (status, text),
         }
     }
 
@@ -88,6 +104,19 @@ pub fn says(path: &'static str, words: &'static str) -> Lie {
 pub fn codes(path: &'static str, code: Code) -> Lie {
     let change = move |status: Status| Status::new(code, status.message());
     Lie::Status(path, Box::new(change))
+}
+
+/// Other text on a page.
+pub fn shows(path: &'static str, change: fn(&str) -> String) -> Lie {
+    Lie::Page(
+        path,
+        Box::new(move |(status, text)| (status, change(&text))),
+    )
+}
+
+/// Another status of a page.
+pub fn answers_with(path: &'static str, status: StatusCode) -> Lie {
+    Lie::Page(path, Box::new(move |(_, text)| (status, text)))
 }
 
 /// Messages that cannot be decoded go on as they are.

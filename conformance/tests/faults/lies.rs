@@ -1,5 +1,7 @@
 //! The lies: at least one for each family, small ones.
 
+mod services;
+
 use latchd_proto::etcdserverpb::{
     CompactionRequest, DeleteRangeResponse, LeaseKeepAliveResponse, LeaseTimeToLiveResponse,
     PutResponse, RangeRequest, RangeResponse, RangeStreamResponse, TxnRequest, TxnResponse,
@@ -15,7 +17,7 @@ const COMPACT: &str = "/etcdserverpb.KV/Compact";
 
 /// All of them.
 pub fn all() -> Vec<Fault> {
-    let parts = [kv(), txn(), compact(), lease(), errors()];
+    let parts = [kv(), txn(), compact(), lease(), errors(), services::all()];
     parts.into_iter().flatten().collect()
 }
 

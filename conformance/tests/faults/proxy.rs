@@ -6,6 +6,7 @@ use anyhow::Result;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, future, stream::BoxStream};
 use http::{HeaderMap, Request, Response};
+use http_body_util::BodyExt;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -111,7 +112,17 @@ impl Upstream {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        Ok(sender.send_request(request).await?.map(Body::new))
+        let path = request.uri().path().to_owned();
+        let response = sender.send_request(request).await?;
+        if !self.lie.is_about_page(&path) {
+            return Ok(response.map(Body::new));
+        }
+        let (mut parts, body) = response.into_parts();
+        let text = String::from_utf8(body.collect().await?.to_bytes().into())?;
+        let (status, text) = self.lie.page(parts.status, text);
+        parts.status = status;
+        parts.headers.remove(http::header::CONTENT_LENGTH);
+        Ok(Response::from_parts(parts, Body::new(text)))
     }
 }
 

@@ -5,6 +5,7 @@ mod cluster;
 mod counted;
 pub mod deadline;
 mod election;
+mod health;
 mod kv;
 mod lease;
 mod lock;

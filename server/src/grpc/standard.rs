@@ -1,4 +1,5 @@
-//! The services that gRPC itself defines: health and server reflection, from tonic's own crates.
+//! The services that gRPC itself defines: health, and server reflection from
+//! tonic's own crate.
 
 use std::convert::Infallible;
 
@@ -8,10 +9,10 @@ use http_body_util::{BodyStream, StreamBody};
 use latchd_proto::FILE_DESCRIPTOR_SET;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
-use tonic_health::pb::health_server::HealthServer;
-use tonic_health::server::{HealthReporter, HealthService};
 use tower::util::BoxCloneSyncService;
-use tower::{Service, ServiceExt};
+use tower::{Service, ServiceExt, service_fn};
+
+use super::health;
 
 type Erased = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
@@ -34,9 +35,10 @@ impl Standard {
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
         let described = "the descriptor sets are those that were compiled in";
-        let health = HealthService::from_health_reporter(HealthReporter::new());
         Standard {
-            health: erase(HealthServer::new(health)),
+            health: erase(service_fn(|request| async {
+                Ok(health::answer(request).await)
+            })),
             reflection: erase(reflection().build_v1().expect(described)),
             reflection_alpha: erase(reflection().build_v1alpha().expect(described)),
             stopping,

@@ -110,7 +110,12 @@ async fn unhealthy(member: &ThisMember, excluded: &[String]) -> Result<Option<&'
 
 fn told_health(status: StatusCode, health: &str, reason: &str) -> Response<Body> {
     let body = json!({"health": health, "reason": reason}).to_string();
-    respond(status, "text/plain; charset=utf-8", body)
+    let response = respond(status, "text/plain; charset=utf-8", body);
+    if status.is_success() {
+        response
+    } else {
+        nosniff(response)
+    }
 }
 
 /// Whether `path` is `/livez`, `/readyz` or one check of theirs.
@@ -175,7 +180,8 @@ async fn run_all(member: &ThisMember, checks: &[Check]) -> (bool, String) {
 fn told_checks(passed: bool, report: &str, query: &str) -> Response<Body> {
     let text = "text/plain; charset=utf-8";
     if !passed {
-        return respond(StatusCode::SERVICE_UNAVAILABLE, text, format!("{report}\n"));
+        let failed = respond(StatusCode::SERVICE_UNAVAILABLE, text, format!("{report}\n"));
+        return nosniff(failed);
     }
     let verbose = form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key == "verbose");
     let body = if verbose {

@@ -18,12 +18,12 @@ pub fn hash_keys(snapshot: &Snapshot, revision: Revision) -> Result<(u32, Revisi
         Revision(0) => snapshot.revision,
         asked if asked > snapshot.revision => return Err(Error::FutureRevision),
         // etcd makes no difference between a negative revision and a time before the first key.
-        asked if asked.0 < 0 => return Ok((Hasher::new().finalize(), asked)),
+        asked if asked.0 < 0 => return Ok((begun(asked).finalize(), asked)),
         asked if asked < snapshot.compacted => return Err(Error::Compacted),
         asked => asked,
     };
     let everything = KeyRange::from_wire(&Bytes::from_static(b"\0"), &Bytes::from_static(b"\0"));
-    let mut hasher = Hasher::new();
+    let mut hasher = begun(revision);
     let mut buffer = Vec::new();
     snapshot
         .view()
@@ -37,6 +37,13 @@ pub fn hash_keys(snapshot: &Snapshot, revision: Revision) -> Result<(u32, Revisi
             Ok(ControlFlow::Continue(()))
         })?;
     Ok((hasher.finalize(), revision))
+}
+
+/// A checksum that differs from revision to revision, also when the keys are the same again.
+fn begun(revision: Revision) -> Hasher {
+    let mut hasher = Hasher::new();
+    hasher.update(&revision.0.to_le_bytes());
+    hasher
 }
 
 /// A checksum of every key now and of all history that is kept.

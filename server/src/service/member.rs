@@ -216,7 +216,12 @@ fn is_peer(text: &str) -> bool {
 
 /// Only the minor version before this one can be gone back to.
 fn downgrade_target(text: &str) -> Result<()> {
-    let mut numbers = text.splitn(3, '.').map(str::parse::<u32>);
+    let mut parts = text.splitn(3, '.');
+    let (major, minor) = (parts.next(), parts.next());
+    // What follows the patch number says how it was built: `0-rc.1`.
+    let patch = parts.next().and_then(|rest| rest.split(['-', '+']).next());
+    let mut numbers = [major, minor, patch].into_iter().flatten();
+    let mut numbers = std::iter::from_fn(|| numbers.next().map(str::parse::<u32>));
     let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
         return Err(Error::DowngradeFormat);
     };

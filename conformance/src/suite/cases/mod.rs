@@ -3,11 +3,20 @@
 
 use super::case::Family;
 
+mod cluster;
 mod compact;
+mod election;
 mod errors;
+mod gateway;
+mod health;
+mod http;
 mod kv;
 mod lease;
+mod lock;
+mod maintenance;
+mod reflection;
 mod txn;
+mod watch;
 
 /// Every family, in the order of the report.
 #[must_use]
@@ -37,6 +46,35 @@ pub fn families() -> Vec<Family> {
             "errors",
             "each text of an error, and what leads to it",
             errors::cases(),
+        ),
+        family(
+            "watch",
+            "starts, numbers, ranges, filters, order, progress, fragments",
+            watch::cases(),
+        ),
+        family("lock", "Lock and Unlock", lock::cases()),
+        family(
+            "election",
+            "campaigns, proclamations, resignations, observers",
+            election::cases(),
+        ),
+        family("cluster", "members", cluster::cases()),
+        family(
+            "maintenance",
+            "status, alarms, hashes, leaders, downgrades",
+            maintenance::cases(),
+        ),
+        family("health", "grpc.health.v1", health::cases()),
+        family(
+            "reflection",
+            "which services there are, in both versions",
+            reflection::cases(),
+        ),
+        family("http", "pages for monitors", http::cases()),
+        family(
+            "gateway",
+            "the same as JSON: bodies, paths, streams, websockets",
+            gateway::cases(),
         ),
         pending("auth", "users, roles, permissions and tokens"),
         pending("tls", "certificates, and who may connect"),

@@ -168,6 +168,8 @@ impl<F: Fn(usize)> Turns<'_, F> {
             let failed = self.shorten(seed, program, mismatch, lane).await?;
             return Ok((tally, Some(failed)));
         }
+        // Nothing stays on servers that were given.
+        try_join_all(lane.sides.iter_mut().map(Side::clean)).await?;
         Ok((tally, None))
     }
 

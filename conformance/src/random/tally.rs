@@ -112,10 +112,10 @@ impl Counts {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let compared = self.compared().max(1);
+        let compared = self.compared();
         let mut table = table(&["operation", "fine", "waits", "refused", "left out", "share"]);
         for (kind, counts) in &self.kinds {
-            let share = 100.0 * counts.compared() as f64 / compared as f64;
+            let share = 100.0 * counts.compared() as f64 / compared.max(1) as f64;
             let mut row = vec![Cell::new(kind)];
             row.extend([counts.fine, counts.waiting, counts.refused, counts.skipped].map(number));
             row.push(number(format!("{share:.1} %")));

@@ -104,6 +104,20 @@ impl Store {
         &self.log[first..]
     }
 
+    /// Whether a revision deleted a key and put it again.
+    pub(super) fn remade_at(&self, revision: i64) -> bool {
+        let later = self.since(revision);
+        let own = later.partition_point(|change| change.revision <= revision);
+        let put_again = |deleted: &Change, rest: &[Change]| {
+            deleted.now.is_none()
+                && rest
+                    .iter()
+                    .any(|change| change.key == deleted.key && change.now.is_some())
+        };
+        let own = &later[..own];
+        (0..own.len()).any(|at| put_again(&own[at], &own[at + 1..]))
+    }
+
     pub(super) fn compact(&mut self, revision: i64) {
         self.compacted = revision;
         self.log.retain(|change| change.revision >= revision);

@@ -486,6 +486,22 @@ fn a_txn_that_would_crash_etcd_is_refused() {
 }
 
 #[test]
+fn a_compaction_that_would_crash_etcd_later_is_known() {
+    let mut model = abc();
+    model.runs(txn([delete("b", "\0"), put("b")])).unwrap();
+    model.puts("b", "", 0);
+    let compact = |revision| {
+        Request::Compact(CompactionRequest {
+            revision,
+            physical: false,
+        })
+    };
+    assert_eq!(model.revision(), 7);
+    let crashes = [5, 6, 7].map(|revision| model.crashes_etcd(&compact(revision)));
+    assert_eq!(crashes, [false, true, false]);
+}
+
+#[test]
 fn a_lease_takes_its_keys_along_in_one_revision() {
     let mut model = abc();
     model.grants(3);

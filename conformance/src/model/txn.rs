@@ -44,11 +44,17 @@ impl Model {
         Ok(response)
     }
 
-    /// Whether this request would end a real etcd 3.7.1: a Txn that deletes a key by a range "from
-    /// a key on" and then puts it with `ignore_value` or `ignore_lease`. etcd's check for keys that
-    /// are written twice does not see it, and carrying it out panics. The model refuses it.
+    /// Whether this request would end a real etcd 3.7.1, now or at a later read:
+    /// - a Txn that deletes a key by a range "from a key on" and then puts it with `ignore_value` or
+    ///   `ignore_lease`: etcd's check for keys that are written twice does not see it, and carrying
+    ///   it out panics. The model refuses it;
+    /// - a compaction at exactly the revision in which a key was so deleted and put again: what was
+    ///   put is removed, and reading it is fatal ("failed to find revision pair").
     #[must_use]
     pub fn crashes_etcd(&self, request: &Request) -> bool {
+        if let Request::Compact(compact) = request {
+            return self.store.remade_at(compact.revision);
+        }
         let Request::Txn(request) = request else {
             return false;
         };

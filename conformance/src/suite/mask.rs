@@ -159,7 +159,8 @@ impl<'a> Mask<'a> {
 
     fn revision(&self, revision: i64) -> Option<String> {
         let distance = revision.checked_sub(self.first)?;
-        let meant = revision == 0 || distance.checked_abs()? > NEAR;
+        // Zero and less stand for no revision at all.
+        let meant = revision <= 0 || distance.checked_abs()? > NEAR;
         (!meant).then(|| format!("R{distance:+}"))
     }
 

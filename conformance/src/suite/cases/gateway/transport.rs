@@ -3,7 +3,7 @@
 use anyhow::Result;
 use http::Method;
 
-use crate::suite::{Case, Http, Session, grant, put};
+use crate::suite::{Case, Http, Session, put};
 
 /// Where nothing is, or not so.
 const PATHS: &[&str] = &[
@@ -90,19 +90,6 @@ pub fn cases() -> Vec<Case> {
                     let request = Http::post("/v3/kv/range", "{}").header("grpc-timeout", deadline);
                     s.http_code(request).await?;
                 }
-                Ok(())
-            },
-        ),
-        Case::new(
-            "headers: a deadline that passes",
-            async |s: &mut Session| {
-                s.quietly(grant(60, 1)).await?;
-                s.quietly(grant(60, 2)).await?;
-                s.post("/v3/lock/lock", r#"{"name":"<job>","lease":1}"#)
-                    .await?;
-                let body = s.filled(r#"{"name":"<job>","lease":2}"#);
-                let request = Http::post("/v3/lock/lock", &body).header("grpc-timeout", "200m");
-                s.http(request).await?;
                 Ok(())
             },
         ),

@@ -88,7 +88,7 @@ fn values(rounds: &[Figures], metric: Metric) -> Vec<f64> {
 
 /// The middle one, or the mean of the two in the middle. Rounds without a number do not count; NaN
 /// when none has one.
-fn median(values: &[f64]) -> f64 {
+pub fn median(values: &[f64]) -> f64 {
     let mut sorted: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
@@ -100,7 +100,7 @@ fn median(values: &[f64]) -> f64 {
 }
 
 /// NaN when there is nothing to divide by.
-fn ratio(dividend: f64, divisor: f64) -> f64 {
+pub fn ratio(dividend: f64, divisor: f64) -> f64 {
     if divisor == 0.0 {
         f64::NAN
     } else {

@@ -1,6 +1,9 @@
 //! Where the programs are, where they keep their data, and what machine that is.
 
-use std::{path::PathBuf, thread::available_parallelism};
+use std::{
+    path::{Path, PathBuf},
+    thread::available_parallelism,
+};
 
 use anyhow::Result;
 
@@ -60,6 +63,11 @@ impl Ground {
     /// When it does not.
     pub async fn restart(&self, server: &mut Server) -> Result<()> {
         server.restart(&self.binaries).await
+    }
+
+    /// Where the servers keep their data.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
     }
 
     /// What the figures depend on.

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    bound::Bound,
     figures::{Figures, Metric},
     results::{COMPARISONS, Machine, Results, Run},
 };
@@ -62,12 +63,28 @@ fn case(results: &Results) -> Value {
         .iter()
         .map(|(system, rounds)| (system.name().to_owned(), system_figures(rounds)))
         .collect();
-    json!({
+    let mut case = json!({
         "scenario": results.case.scenario.name(),
         "clients": results.case.clients,
         "connections": results.case.connections,
         "systems": systems,
         "ratios": ratios(results),
+    });
+    if let Some(median) = results.bound() {
+        case["bound"] = json!({
+            "median": bound(&median),
+            "rounds": results.bounds.iter().map(bound).collect::<Vec<_>>(),
+            "latchd/bound": results.of_bound(),
+        });
+    }
+    case
+}
+
+fn bound(bound: &Bound) -> Value {
+    json!({
+        "rpc_us": bound.rpc,
+        "fsync_us": bound.fsync,
+        "ops_per_second": bound.per_second(),
     })
 }
 
@@ -108,6 +125,16 @@ mod tests {
         assert_eq!(latchd["rounds"][2]["ops_per_second"], 1800.0);
         assert_eq!(case["ratios"]["latchd/etcd"]["ops_per_second"], 2.0);
         assert_eq!(case["ratios"]["latchd/floor"], Value::Null);
+    }
+
+    #[test]
+    fn a_bound_is_told_with_its_parts() {
+        let mut run = samples::run();
+        assert_eq!(document(&run)["cases"][0]["bound"], Value::Null);
+        run.results[0].bounds = samples::bounds();
+        let bound = &document(&run)["cases"][0]["bound"];
+        assert_eq!(bound["median"]["fsync_us"], 200.0);
+        assert_eq!(bound["latchd/bound"], 0.5);
     }
 
     #[test]

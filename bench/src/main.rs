@@ -7,6 +7,7 @@
 //! system    the systems, their binaries and flags
 //! servers   start, wait until it answers, stop
 //! scenario  what one client does over and over
+//! bound     what one RPC and one fsync leave to a lock that is handed over
 //! load      the closed loop: warm-up, window, latencies
 //! proc      /proc: CPU, memory, file systems
 //! figures   the numbers of a round; medians and ratios
@@ -17,6 +18,7 @@
 //! soak      lock cycles without end: file, memory, restarts
 //! ```
 
+mod bound;
 mod figures;
 mod floor;
 mod footprint;
@@ -79,7 +81,7 @@ struct Options {
     ground: GroundOptions,
 
     /// How many closed-loop clients; each number is a case of its own.
-    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 32],
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 32, 256],
           value_parser = at_least_one())]
     clients: Vec<usize>,
 
@@ -202,7 +204,7 @@ mod tests {
     #[test]
     fn defaults_are_what_the_readme_says() {
         let options = Cli::parse_from(["latchd-bench"]).options;
-        assert_eq!(options.clients, [1, 32]);
+        assert_eq!(options.clients, [1, 32, 256]);
         assert_eq!(options.seconds, Duration::from_secs(3));
         assert_eq!(options.rounds, 3);
     }

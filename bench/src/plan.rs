@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
 
 use crate::{
+    bound::Bound,
     figures::Figures,
     ground::Ground,
     load, report,
@@ -138,6 +139,10 @@ impl Plan {
     async fn run_case(&self, case: Case) -> Result<Results> {
         let mut results = Results::new(case, &self.systems);
         for round in 0..self.rounds {
+            if case.scenario.hands_over() {
+                let bound = Bound::measure(&self.ground, self.timing).await;
+                results.bounds.push(bound.context("measuring the bound")?);
+            }
             for system in order(&self.systems, round) {
                 let figures = self.turn(case, system).await;
                 let figures = figures.with_context(|| format!("{case}, {}", system.name()))?;

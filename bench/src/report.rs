@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    bound::Bound,
     figures::{self, Figures, Metric},
     results::{COMPARISONS, Results, Run},
     system::System,
@@ -50,7 +51,25 @@ pub fn table(results: &Results) -> String {
             lines.push(row(&over(ours, theirs), &cells, ""));
         }
     }
+    lines.extend(
+        results
+            .bound()
+            .map(|bound| below(&bound, results.of_bound())),
+    );
     lines.join("\n") + "\n"
+}
+
+/// What one lock can reach, and how much of it latchd does.
+fn below(bound: &Bound, reached: Option<f64>) -> String {
+    let most = format!(
+        "{:<14}{:>11.0}  = 1 ÷ (one RPC {:.0} us + one fsync {:.0} us)",
+        "bound",
+        bound.per_second(),
+        bound.rpc,
+        bound.fsync
+    );
+    let reached = reached.map(|ratio| format!("\n{:<14}{:>11}", "latchd/bound", times(ratio)));
+    most + &reached.unwrap_or_default()
 }
 
 /// One line for each case: the ratios that matter most. Empty when there was nobody to compare with.
@@ -129,6 +148,17 @@ etcd                 1000       1234          –       55.5        9.9      20%
 latchd/etcd         2.00×      1.00×          –      1.00×      1.00×
 ";
         assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn a_bound_stands_below_the_table() {
+        let mut results = samples::results();
+        results.bounds = samples::bounds();
+        let expected = "
+bound                4000  = 1 ÷ (one RPC 50 us + one fsync 200 us)
+latchd/bound        0.50×
+";
+        assert!(table(&results).ends_with(expected), "{}", table(&results));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What a run has found.
 
 use crate::{
-    figures::Figures,
+    bound::Bound,
+    figures::{self, Figures, Metric},
     plan::{Case, Timing},
     system::System,
 };
@@ -40,6 +41,8 @@ pub struct Results {
     pub case: Case,
     /// For each system its rounds.
     pub rounds: Vec<(System, Vec<Figures>)>,
+    /// For each round what it could reach at most; empty where nobody can tell.
+    pub bounds: Vec<Bound>,
 }
 
 impl Results {
@@ -49,6 +52,7 @@ impl Results {
         Self {
             case,
             rounds: rounds.collect(),
+            bounds: Vec::new(),
         }
     }
 
@@ -65,6 +69,17 @@ impl Results {
         Some(self.medians(ours)?.over(&self.medians(theirs)?))
     }
 
+    /// What can be reached at most, the median of the rounds.
+    pub fn bound(&self) -> Option<Bound> {
+        Bound::median(&self.bounds)
+    }
+
+    /// How much of that latchd reaches.
+    pub fn of_bound(&self) -> Option<f64> {
+        let reached = self.medians(System::Latchd)?.get(Metric::Throughput);
+        Some(figures::ratio(reached, self.bound()?.per_second()))
+    }
+
     fn medians(&self, system: System) -> Option<Figures> {
         let (_, rounds) = self.rounds.iter().find(|(of, _)| *of == system)?;
         Some(Figures::medians(rounds))
@@ -78,7 +93,7 @@ pub mod samples {
     use std::time::Duration;
 
     use super::*;
-    use crate::{figures::Metric, scenario::Scenario};
+    use crate::scenario::Scenario;
 
     /// latchd twice as fast as etcd in the median of three rounds; no floor.
     pub fn run() -> Run {
@@ -109,6 +124,12 @@ pub mod samples {
         results
     }
 
+    /// One hand-over in 250 us.
+    pub fn bounds() -> Vec<Bound> {
+        let (rpc, fsync) = (50.0, 200.0);
+        vec![Bound { rpc, fsync }]
+    }
+
     fn figures(throughput: f64) -> Figures {
         Figures::from_fn(|metric| match metric {
             Metric::Throughput => throughput,
@@ -123,7 +144,6 @@ pub mod samples {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figures::Metric;
 
     #[test]
     fn ratios_are_those_of_the_medians() {
@@ -131,6 +151,14 @@ mod tests {
             .ratio(System::Latchd, System::Etcd)
             .unwrap();
         assert_eq!(ratio.get(Metric::Throughput), 2.0);
+    }
+
+    #[test]
+    fn the_bound_is_reached_by_so_much() {
+        let mut results = samples::results();
+        assert_eq!(results.of_bound(), None);
+        results.bounds = samples::bounds();
+        assert_eq!(results.of_bound(), Some(0.5));
     }
 
     #[test]

@@ -48,7 +48,8 @@ pub struct Place<'a> {
 pub struct Binaries(Vec<(System, PathBuf)>);
 
 impl Binaries {
-    /// The given ones, or those at their default places.
+    /// The given ones, or those at their default places. The floor, which is this program, is
+    /// always among them: bounds are measured on it.
     ///
     /// # Errors
     /// When one that is needed is not there; the text says how to get it.
@@ -65,7 +66,11 @@ impl Binaries {
             };
             Ok((system, path))
         };
-        let found: Result<Vec<_>> = systems.iter().copied().map(find).collect();
+        let mut systems = systems.to_vec();
+        if !systems.contains(&System::Floor) {
+            systems.push(System::Floor);
+        }
+        let found: Result<Vec<_>> = systems.into_iter().map(find).collect();
         Ok(Self(found?))
     }
 

@@ -27,7 +27,7 @@ fn run_on_floor(scratch: &Path) -> Result<Value> {
             "--system=floor",
             "--rounds=1",
             "--seconds=0.1",
-            "--clients=1,3",
+            "--clients=1,16",
         ])
         .args(["--connections=2", "--json"])
         .arg(&json)
@@ -45,8 +45,8 @@ fn every_scenario_runs_and_leaves_nothing() -> Result<()> {
     let cases = figures["cases"].as_array().context("no cases")?;
     assert_eq!(
         cases.len(),
-        11,
-        "six scenarios, but one client does not contend"
+        14,
+        "eight scenarios, but one client does not contend"
     );
     for case in cases {
         let rate = &case["systems"]["floor"]["median"]["ops_per_second"];

@@ -6,6 +6,7 @@
 
 mod keepalive;
 mod kv;
+mod lease;
 pub mod lock;
 mod txn_lock;
 
@@ -18,6 +19,8 @@ pub use kv::VALUE;
 
 /// How long the clients' leases live, in seconds: longer than any round, so that nobody renews.
 const LEASE_TTL: i64 = 3600;
+/// How many clients want the same lock in `contended-groups`.
+const GROUP: usize = 8;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -32,19 +35,25 @@ pub enum Scenario {
     Get,
     /// One keepalive on an open stream
     Keepalive,
+    /// LeaseGrant and LeaseRevoke
+    GrantRevoke,
     /// Lock and Unlock, all clients on one name
     Contended,
+    /// Lock and Unlock, eight clients on each name
+    ContendedGroups,
 }
 
 impl Scenario {
     /// All, in the order in which they run.
-    pub const ALL: [Scenario; 6] = [
+    pub const ALL: [Scenario; 8] = [
         Scenario::Lock,
         Scenario::TxnLock,
         Scenario::Put,
         Scenario::Get,
         Scenario::Keepalive,
+        Scenario::GrantRevoke,
         Scenario::Contended,
+        Scenario::ContendedGroups,
     ];
 
     /// Its name, as the flag has it.
@@ -55,7 +64,9 @@ impl Scenario {
             Scenario::Put => "put",
             Scenario::Get => "get",
             Scenario::Keepalive => "keepalive",
+            Scenario::GrantRevoke => "grant-revoke",
             Scenario::Contended => "contended",
+            Scenario::ContendedGroups => "contended-groups",
         }
     }
 
@@ -63,8 +74,15 @@ impl Scenario {
     pub fn least_clients(self) -> usize {
         match self {
             Scenario::Contended => 2,
+            Scenario::ContendedGroups => 2 * GROUP,
             _ => 1,
         }
+    }
+
+    /// Whether one lock goes from client to client, so that its [`Bound`](crate::bound::Bound)
+    /// says what could be reached.
+    pub fn hands_over(self) -> bool {
+        self == Scenario::Contended
     }
 }
 
@@ -75,6 +93,7 @@ pub enum Client {
     Put(kv::Putter),
     Get(kv::Getter),
     Keepalive(keepalive::Keeper),
+    GrantRevoke(lease::Granter),
 }
 
 impl Client {
@@ -93,8 +112,13 @@ impl Client {
                 Scenario::Put => Self::Put(kv::Putter::prepare(channel, own)),
                 Scenario::Get => Self::Get(kv::Getter::prepare(channel, own).await?),
                 Scenario::Keepalive => Self::Keepalive(keepalive::Keeper::prepare(channel).await?),
+                Scenario::GrantRevoke => Self::GrantRevoke(lease::Granter::prepare(channel)),
                 Scenario::Contended => {
                     Self::Lock(lock::Locker::prepare(channel, "bench/all").await?)
+                }
+                Scenario::ContendedGroups => {
+                    let group = format!("bench/group/{}", index / GROUP);
+                    Self::Lock(lock::Locker::prepare(channel, &group).await?)
                 }
             })
         };
@@ -113,6 +137,7 @@ impl Client {
             Self::Put(client) => client.operate().await,
             Self::Get(client) => client.operate().await,
             Self::Keepalive(client) => client.operate().await,
+            Self::GrantRevoke(client) => client.operate().await,
         }
     }
 }

@@ -32,6 +32,7 @@ pub mod proposer;
 pub mod server;
 pub mod service;
 pub mod socket;
+pub mod streams;
 pub mod types;
 pub mod version;
 pub mod watch;

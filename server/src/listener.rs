@@ -5,12 +5,13 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulConnection;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,7 @@ use crate::config::ConnectionSettings;
 use crate::grpc::GrpcRouter;
 use crate::http::HttpRouter;
 use crate::socket::{Connection, Listener};
+use crate::streams::Streams;
 
 /// How long a client may take to say which protocol it speaks, and to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,7 +41,7 @@ const PENDING_RESETS: usize = 20_000;
 const STREAM_WINDOW: u32 = 2 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
-/// What every connection is served with; cheap to clone.
+/// What every connection is served with.
 #[derive(Clone)]
 pub struct Routes {
     /// gRPC requests.
@@ -66,9 +68,14 @@ pub enum Door {
 }
 
 impl Routes {
-    async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Infallible> {
         Ok(match (self.door, is_grpc(&request)) {
-            (Door::Client | Door::GrpcOnly, true) => self.grpc.answer(request.map(Body::new)).await,
+            (Door::Client | Door::GrpcOnly, true) => {
+                self.grpc.clone().answer(request.map(Body::new)).await
+            }
             (Door::GrpcOnly, false) => not_grpc(),
             (Door::Monitoring, _) => self.http.answer_monitor(request).await,
             (Door::Client, false) | (Door::HttpOnly, _) => self.http.answer(request).await,
@@ -103,7 +110,7 @@ pub struct Lifecycle {
 
 /// Accepts connections until the server drains, and serves each as a task of its own.
 pub async fn serve(listener: Listener, routes: Routes, lifecycle: Lifecycle) {
-    let builder = builder(routes.door, routes.settings);
+    let routes = Arc::new(routes);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -111,8 +118,7 @@ pub async fn serve(listener: Listener, routes: Routes, lifecycle: Lifecycle) {
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (builder, routes) = (builder.clone(), routes.clone());
-                let connection = serve_connection(builder, stream, routes, lifecycle.clone(), peer);
+                let connection = serve_connection(stream, routes.clone(), lifecycle.clone(), peer);
                 lifecycle.connections.spawn(connection);
             }
             Err(error) => pause_if_out_of_descriptors(&error).await,
@@ -132,8 +138,8 @@ async fn pause_if_out_of_descriptors(error: &io::Error) {
     }
 }
 
-fn builder(door: Door, settings: ConnectionSettings) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(door: Door, settings: ConnectionSettings, streams: Streams) -> Builder<Streams> {
+    let mut builder = Builder::new(streams);
     if door == Door::GrpcOnly {
         builder = builder.http2_only();
     }
@@ -155,9 +161,8 @@ fn builder(door: Door, settings: ConnectionSettings) -> Builder<TokioExecutor> {
 }
 
 async fn serve_connection(
-    builder: Builder<TokioExecutor>,
     stream: Connection,
-    routes: Routes,
+    routes: Arc<Routes>,
     lifecycle: Lifecycle,
     peer: String,
 ) {
@@ -169,15 +174,17 @@ async fn serve_connection(
     if !spoke {
         return;
     }
-    let grpc_only = routes.door == Door::GrpcOnly;
-    let service = service_fn(move |request| routes.clone().answer(request));
+    let (door, streams) = (routes.door, Streams::default());
+    let builder = builder(door, routes.settings, streams.clone());
+    let service = service_fn(move |request| Arc::clone(&routes).answer(request));
     let stream = TokioIo::new(stream);
-    let outcome = if grpc_only {
+    let outcome = if door == Door::GrpcOnly {
         // With upgrades, the builder would speak HTTP/1.1 although it was told not to.
-        until_drained(builder.serve_connection(stream, service), &lifecycle).await
+        let connection = builder.serve_connection(stream, service);
+        streams.run(until_drained(connection, &lifecycle)).await
     } else {
         let connection = builder.serve_connection_with_upgrades(stream, service);
-        until_drained(connection, &lifecycle).await
+        streams.run(until_drained(connection, &lifecycle)).await
     };
     if let Err(error) = outcome {
         debug!(peer, %error, "a connection ended with an error");

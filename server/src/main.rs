@@ -6,7 +6,11 @@ use latchd::config::{
     Config, ConfigError, LogFormat, LogLevel, LogOutput, LogOutputs, LogSettings,
 };
 use latchd::logging;
+use mimalloc::MiMalloc;
 use tracing::{error, info, warn};
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The exit status of a server that could not start, as etcd's.
 const CANNOT_START: u8 = 1;

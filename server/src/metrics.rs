@@ -382,6 +382,8 @@ impl Scraped {
 pub struct Call {
     /// Whether requests or responses come as a stream.
     pub is_stream: bool,
+    /// `/service/method`.
+    pub path: String,
     labels: [String; 3],
     started: IntCounter,
     succeeded: IntCounter,
@@ -414,8 +416,8 @@ fn calls(started: &IntCounterVec, handled: &IntCounterVec) -> HashMap<String, Ca
         for service in &file.service {
             for method in &service.method {
                 let service = format!("{}.{}", file.package(), service.name());
-                let path = format!("/{service}/{}", method.name());
-                calls.insert(path, call_of(service, method, started, handled));
+                let call = call_of(service, method, started, handled);
+                calls.insert(call.path.clone(), call);
             }
         }
     }
@@ -437,6 +439,7 @@ fn call_of(
     let method = method.name();
     Call {
         is_stream: kind != "unary",
+        path: format!("/{service}/{method}"),
         started: started.with_label_values(&[kind, &service, method]),
         succeeded: handled.with_label_values(&[kind, &service, method, "OK"]),
         handled: handled.clone(),

@@ -236,7 +236,11 @@ impl Server {
         }
         // What waiters leave behind must be queued before the queue is closed.
         self.contenders.settled().await;
-        self.workers.iter().for_each(JoinHandle::abort);
+        for worker in self.workers {
+            worker.abort();
+            // Ended, not only told to: the compactor has a handle to the store.
+            let _ = worker.await;
+        }
         self.proposer.close();
         self.tasks.close();
         self.tasks.wait().await;

@@ -5,7 +5,7 @@ use http_body_util::BodyExt;
 use tonic::Code;
 use tonic::body::Body;
 
-use crate::metrics::{Call, METRICS};
+use crate::metrics::Call;
 
 /// An RPC under way. Dropped without an end, it was cancelled.
 pub struct Counted {
@@ -14,12 +14,11 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// The RPC of that path begins, if it is one that is served.
+    /// The RPC begins.
     #[must_use]
-    pub fn begin(path: &str) -> Option<Counted> {
-        let call = METRICS.call(path)?;
+    pub fn begin(call: &'static Call) -> Counted {
         call.begin();
-        Some(Counted { call, ended: false })
+        Counted { call, ended: false }
     }
 
     /// Follows the RPC through its response.

@@ -1,9 +1,11 @@
 //! From a path to a service, and what holds for all of them: deadlines and sizes.
 
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
-use futures::{FutureExt, TryFutureExt};
 use http::{HeaderValue, Request, Response};
 use latchd_proto::etcdserverpb::auth_server::AuthServer;
 use latchd_proto::etcdserverpb::cluster_server::ClusterServer;
@@ -32,6 +34,7 @@ use super::standard::Standard;
 use super::watch::WatchRpc;
 use crate::backend::{Backend, Limits};
 use crate::clock;
+use crate::metrics::{Call, METRICS};
 use crate::service::contenders::Contenders;
 use crate::service::election::Elections;
 use crate::service::kv::Kv;
@@ -71,7 +74,10 @@ pub struct Services {
 
 /// Every gRPC service of the server; cheap to clone.
 #[derive(Clone)]
-pub struct GrpcRouter {
+pub struct GrpcRouter(Arc<Servers>);
+
+/// Built once, and shared by all requests.
+struct Servers {
     kv: KvServer<KvRpc>,
     lease: LeaseServer<LeaseRpc>,
     watch: WatchServer<WatchRpc>,
@@ -84,8 +90,8 @@ pub struct GrpcRouter {
     slow_call: Duration,
 }
 
-/// A response on its way.
-type Answer = BoxFuture<'static, Response<Body>>;
+/// A response on its way, as tonic's services give it.
+type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
 impl GrpcRouter {
     /// The router over `services`.
@@ -118,7 +124,7 @@ impl GrpcRouter {
         };
         let standard = Standard::new(stopping.clone());
         let lock = LockRpc { locks, stopping };
-        GrpcRouter {
+        GrpcRouter(Arc::new(Servers {
             kv: KvServer::new(KvRpc(Kv::new(backend, limits)))
                 .max_decoding_message_size(most)
                 .max_encoding_message_size(usize::MAX),
@@ -134,49 +140,79 @@ impl GrpcRouter {
             auth: AuthServer::new(AuthRpc(member)).max_decoding_message_size(most),
             standard,
             slow_call,
-        }
+        }))
     }
 
     /// Answers one gRPC request, over a connection or from the JSON gateway.
-    pub fn answer(&self, request: Request<Body>) -> Answer {
+    pub async fn answer(self, request: Request<Body>) -> Response<Body> {
         let deadline = deadline::of_call(request.headers());
-        let uri = request.uri().clone();
-        let counted = Counted::begin(uri.path());
-        let (began, slow_call) = (clock::now(), self.slow_call);
-        let answer = self.dispatch(request).map(move |response| {
-            warn_if_slow(uri.path(), began.elapsed(), slow_call);
-            as_grpc_go(response, uri.path())
-        });
-        let answer = match deadline {
-            None => answer.boxed(),
+        let path = Path::of(&request);
+        let counted = path.known().map(Counted::begin);
+        let began = clock::now();
+        let answer = self.0.dispatch(request);
+        let response = match deadline {
+            None => answer.await,
             Some(deadline) => clock::timeout(deadline, answer)
-                .unwrap_or_else(|_| {
-                    Status::deadline_exceeded("context deadline exceeded").into_http()
-                })
-                .boxed(),
+                .await
+                .unwrap_or_else(|_| Ok(past_its_deadline())),
         };
+        let response = response.unwrap_or_else(|never| match never {});
+        warn_if_slow(path.text(), began.elapsed(), self.0.slow_call);
+        let response = as_grpc_go(response, path.text());
         match counted {
-            None => answer,
-            Some(counted) => answer.map(|response| counted.follow(response)).boxed(),
+            None => response,
+            Some(counted) => counted.follow(response),
+        }
+    }
+}
+
+/// A call's path, which outlives its request.
+enum Path {
+    /// Of an RPC that etcd defines.
+    Known(&'static Call),
+    Other(String),
+}
+
+impl Path {
+    fn of(request: &Request<Body>) -> Path {
+        let path = request.uri().path();
+        METRICS
+            .call(path)
+            .map_or_else(|| Path::Other(path.to_owned()), Path::Known)
+    }
+
+    fn known(&self) -> Option<&'static Call> {
+        match self {
+            Path::Known(call) => Some(call),
+            Path::Other(_) => None,
         }
     }
 
+    fn text(&self) -> &str {
+        match self {
+            Path::Known(call) => &call.path,
+            Path::Other(path) => path,
+        }
+    }
+}
+
+impl Servers {
     fn dispatch(&self, request: Request<Body>) -> Answer {
         let path = request.uri().path();
         let Some((service, _)) = service_and_method(path) else {
             return refused(format!("malformed method name: {path:?}"));
         };
         match service {
-            "etcdserverpb.KV" => call(&self.kv, request),
-            "etcdserverpb.Watch" => call(&self.watch, request),
-            "etcdserverpb.Lease" => call(&self.lease, request),
-            "v3lockpb.Lock" => call(&self.lock, request),
-            "v3electionpb.Election" => call(&self.election, request),
-            "etcdserverpb.Cluster" => call(&self.cluster, request),
-            "etcdserverpb.Maintenance" => call(&self.maintenance, request),
-            "etcdserverpb.Auth" => call(&self.auth, request),
+            "etcdserverpb.KV" => self.kv.clone().call(request),
+            "etcdserverpb.Watch" => self.watch.clone().call(request),
+            "etcdserverpb.Lease" => self.lease.clone().call(request),
+            "v3lockpb.Lock" => self.lock.clone().call(request),
+            "v3electionpb.Election" => self.election.clone().call(request),
+            "etcdserverpb.Cluster" => self.cluster.clone().call(request),
+            "etcdserverpb.Maintenance" => self.maintenance.clone().call(request),
+            "etcdserverpb.Auth" => self.auth.clone().call(request),
             service => match self.standard.find(service) {
-                Some(call) => call.answer(request).boxed(),
+                Some(call) => call.answer(request).map(Ok).boxed(),
                 None => refused(format!("unknown service {service}")),
             },
         }
@@ -190,7 +226,11 @@ fn service_and_method(path: &str) -> Option<(&str, &str)> {
 
 /// A call of what does not exist.
 fn refused(text: String) -> Answer {
-    futures::future::ready(Status::unimplemented(text).into_http()).boxed()
+    futures::future::ready(Ok(Status::unimplemented(text).into_http())).boxed()
+}
+
+fn past_its_deadline() -> Response<Body> {
+    Status::deadline_exceeded("context deadline exceeded").into_http()
 }
 
 /// Logs a call that took long, as etcd does; its client's deadline ends the watching of it.
@@ -198,15 +238,6 @@ fn warn_if_slow(path: &str, took: Duration, limit: Duration) {
     if took > limit && !MAY_WAIT.contains(&path) {
         warn!("time spent" = ?took, "request path" = path, "request stats");
     }
-}
-
-fn call<S>(service: &S, request: Request<Body>) -> Answer
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = std::convert::Infallible> + Clone,
-    S::Future: Send + 'static,
-{
-    let answer = service.clone().call(request);
-    answer.unwrap_or_else(|never| match never {}).boxed()
 }
 
 /// Turns what tonic itself refuses into what grpc-go says, which etcd's clients know.

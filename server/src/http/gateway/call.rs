@@ -127,7 +127,7 @@ impl Service<Request<Body>> for InProcess {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        self.0.answer(request).map(Ok).boxed()
+        self.0.clone().answer(request).map(Ok).boxed()
     }
 }
 

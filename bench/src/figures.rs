@@ -11,17 +11,20 @@ pub enum Metric {
     P99,
     /// The server's CPU time for one operation, in us.
     Cpu,
+    /// The CPU time of the load itself for one operation, in us.
+    Load,
     /// The server's resident memory at the end of the window, in MiB.
     Rss,
 }
 
 impl Metric {
     /// All, in the order of the table's columns.
-    pub const ALL: [Metric; 5] = [
+    pub const ALL: [Metric; 6] = [
         Metric::Throughput,
         Metric::P50,
         Metric::P99,
         Metric::Cpu,
+        Metric::Load,
         Metric::Rss,
     ];
 
@@ -32,6 +35,7 @@ impl Metric {
             Metric::P50 => "p50 us",
             Metric::P99 => "p99 us",
             Metric::Cpu => "CPU us/op",
+            Metric::Load => "load us/op",
             Metric::Rss => "RSS MiB",
         }
     }
@@ -43,6 +47,7 @@ impl Metric {
             Metric::P50 => "p50_us",
             Metric::P99 => "p99_us",
             Metric::Cpu => "server_cpu_us_per_op",
+            Metric::Load => "load_cpu_us_per_op",
             Metric::Rss => "server_rss_mib",
         }
     }

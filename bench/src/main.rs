@@ -6,6 +6,7 @@
 //! plan      which cases, in which order; the run
 //! system    the systems, their binaries and flags
 //! servers   start, wait until it answers, stop
+//! wire      a connection, and calls on it
 //! scenario  what one client does over and over
 //! bound     what one RPC and one fsync leave to a lock that is handed over
 //! load      the closed loop: warm-up, window, latencies
@@ -33,12 +34,16 @@ mod scenario;
 mod servers;
 mod soak;
 mod system;
+mod wire;
 
 use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, builder::RangedU64ValueParser};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+};
 
 use crate::{
     ground::{Ground, GroundOptions},
@@ -111,9 +116,28 @@ struct Options {
     json: Option<PathBuf>,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = Cli::parse();
+    let outcome = match &cli.mode {
+        Some(Mode::Floor { .. }) => runtime::Builder::new_multi_thread(),
+        // The load has one thread: several take twice the CPU time for waking one another, which
+        // the server, on the same CPUs, then lacks.
+        _ => runtime::Builder::new_current_thread(),
+    }
+    .enable_all()
+    .build()
+    .map_err(anyhow::Error::from)
+    .and_then(|runtime| runtime.block_on(serve_or_measure(cli)));
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("latchd-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve_or_measure(cli: Cli) -> Result<ExitCode> {
     let work = async {
         match cli.mode {
             Some(Mode::Floor { listen }) => floor::serve(listen).await,
@@ -123,19 +147,9 @@ async fn main() -> ExitCode {
         }
     };
     // The work owns the servers and their directories; when it is dropped, they go too.
-    let outcome = tokio::select! {
-        outcome = work => outcome,
-        interrupted = interruption() => match interrupted {
-            Ok(()) => return ExitCode::from(INTERRUPTED),
-            Err(error) => Err(error.into()),
-        },
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("latchd-bench: {error:#}");
-            ExitCode::FAILURE
-        }
+    tokio::select! {
+        outcome = work => outcome.map(|()| ExitCode::SUCCESS),
+        interrupted = interruption() => Ok(interrupted.map(|()| ExitCode::from(INTERRUPTED))?),
     }
 }
 

@@ -9,6 +9,11 @@ use crate::{
     system::System,
 };
 
+/// Of which part of a CPU on the load is as fast as it can.
+const BUSY: f64 = 0.9;
+/// What is said of figures that are then the load's rather than the server's.
+const LOAD_BOUND: &str = "  (the load's limit)";
+
 /// What stands above all tables. `load_time` is how long the loads take together.
 pub fn head(run: &Run, load_time: Duration) -> String {
     let machine = &run.machine;
@@ -41,9 +46,15 @@ pub fn table(results: &Results) -> String {
     let titles = Metric::ALL.map(|metric| metric.title().to_owned());
     lines.push(row("", &titles, "spread"));
     for (system, rounds) in &results.rounds {
-        let cells = cells(&Figures::medians(rounds), number);
+        let medians = Figures::medians(rounds);
+        let cells = cells(&medians, number);
         let spread = format!("{:.0}%", figures::spread(rounds) * 100.0);
-        lines.push(row(system.name(), &cells, &spread));
+        let limited = if is_load_bound(&medians) {
+            LOAD_BOUND
+        } else {
+            ""
+        };
+        lines.push(row(system.name(), &cells, &spread) + limited);
     }
     for (ours, theirs) in COMPARISONS {
         if let Some(ratio) = results.ratio(ours, theirs) {
@@ -57,6 +68,11 @@ pub fn table(results: &Results) -> String {
             .map(|bound| below(&bound, results.of_bound())),
     );
     lines.join("\n") + "\n"
+}
+
+/// Whether the load, which is one thread, was busy nearly all of the time.
+fn is_load_bound(figures: &Figures) -> bool {
+    figures.get(Metric::Load) * figures.get(Metric::Throughput) > BUSY * 1e6
 }
 
 /// What one lock can reach, and how much of it latchd does.
@@ -120,7 +136,7 @@ fn row(name: &str, cells: &[String], last: &str) -> String {
 fn number(metric: Metric, value: f64) -> String {
     match metric {
         _ if value.is_nan() => "–".to_owned(),
-        Metric::Cpu | Metric::Rss => format!("{value:.1}"),
+        Metric::Cpu | Metric::Load | Metric::Rss => format!("{value:.1}"),
         _ => format!("{value:.0}"),
     }
 }
@@ -142,10 +158,10 @@ mod tests {
         let table = table(&samples::results());
         let expected = "
 txn-lock, 32 clients, 1 connection
-                    ops/s     p50 us     p99 us  CPU us/op    RSS MiB   spread
-latchd               2000       1234          –       55.5        9.9      20%
-etcd                 1000       1234          –       55.5        9.9      20%
-latchd/etcd         2.00×      1.00×          –      1.00×      1.00×
+                    ops/s     p50 us     p99 us  CPU us/op load us/op    RSS MiB   spread
+latchd               2000       1234          –       55.5       44.4        9.9      20%
+etcd                 1000       1234          –       55.5       44.4        9.9      20%
+latchd/etcd         2.00×      1.00×          –      1.00×      1.00×      1.00×
 ";
         assert_eq!(table, expected);
     }
@@ -159,6 +175,20 @@ bound                4000  = 1 ÷ (one RPC 50 us + one fsync 200 us)
 latchd/bound        0.50×
 ";
         assert!(table(&results).ends_with(expected), "{}", table(&results));
+    }
+
+    #[test]
+    fn a_load_that_is_busy_all_the_time_is_named() {
+        let mut results = samples::results();
+        assert!(!table(&results).contains(LOAD_BOUND));
+        for (_, rounds) in &mut results.rounds {
+            let fast = Figures::from_fn(|metric| match metric {
+                Metric::Throughput => 40_000.0,
+                _ => 24.0,
+            });
+            *rounds = vec![fast];
+        }
+        assert!(table(&results).contains(LOAD_BOUND));
     }
 
     #[test]

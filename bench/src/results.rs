@@ -136,6 +136,7 @@ pub mod samples {
             Metric::P50 => 1234.0,
             Metric::P99 => f64::NAN,
             Metric::Cpu => 55.5,
+            Metric::Load => 44.4,
             Metric::Rss => 9.87,
         })
     }

@@ -21,11 +21,11 @@ use tokio::{
     process::Child,
     time::{sleep, timeout},
 };
-use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     proc,
     system::{self, Binaries, Place, System},
+    wire::Wire,
 };
 
 /// How long a server may take until it answers.
@@ -133,9 +133,8 @@ impl Server {
     ///
     /// # Errors
     /// When it does not accept one.
-    pub async fn connections(&self, count: usize) -> Result<Vec<Channel>> {
-        let connect = || async { anyhow::Ok(self.endpoint()?.connect().await?) };
-        try_join_all((0..count).map(|_| connect())).await
+    pub async fn connections(&self, count: usize) -> Result<Vec<Wire>> {
+        try_join_all((0..count).map(|_| Wire::connect(self.client_port))).await
     }
 
     /// Kills it with SIGKILL, waits until it is gone, and removes its data.
@@ -148,10 +147,6 @@ impl Server {
         Ok(())
     }
 
-    fn endpoint(&self) -> Result<Endpoint> {
-        Ok(Channel::from_shared(system::url(self.client_port))?)
-    }
-
     async fn answers(&mut self) -> Result<()> {
         let answered = timeout(START_LIMIT, self.first_answer()).await;
         answered.unwrap_or_else(|_| bail!("it does not answer: {}", self.last_words()))
@@ -159,8 +154,7 @@ impl Server {
 
     /// A linearizable read succeeds only once there is somebody to vouch for it.
     async fn first_answer(&mut self) -> Result<()> {
-        let endpoint = self.endpoint()?;
-        while ask(&endpoint).await.is_err() {
+        while ask(self.client_port).await.is_err() {
             if let Some(status) = self.child.try_wait()? {
                 bail!("it ended with {status}: {}", self.last_words());
             }
@@ -188,13 +182,13 @@ fn spawn(system: System, binaries: &Binaries, place: &Place<'_>, home: &TempDir)
         .with_context(|| format!("starting {}", system.name()))
 }
 
-async fn ask(endpoint: &Endpoint) -> Result<()> {
+async fn ask(port: u16) -> Result<()> {
     let any_key = RangeRequest {
         key: "bench".into(),
         ..Default::default()
     };
-    let channel = endpoint.connect().await?;
-    KvClient::new(channel).range(any_key).await?;
+    let wire = Wire::connect(port).await?;
+    KvClient::new(wire).range(any_key).await?;
     Ok(())
 }
 

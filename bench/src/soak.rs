@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use crate::wire::Wire;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -15,7 +16,6 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
-use tonic::transport::Channel;
 
 use crate::{
     ground::{Ground, GroundOptions},
@@ -181,7 +181,7 @@ impl Soak {
     /// One client's cycles.
     async fn turns(
         self,
-        channel: Channel,
+        channel: Wire,
         name: String,
         begun: Arc<AtomicU64>,
         done: Arc<AtomicU64>,

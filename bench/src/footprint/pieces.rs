@@ -17,7 +17,9 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
-use tonic::{Streaming, transport::Channel};
+use tonic::Streaming;
+
+use crate::wire::Wire;
 
 use crate::servers::Server;
 
@@ -88,16 +90,16 @@ impl Piece {
 /// What was there before the first piece.
 pub struct Stand {
     piece: Piece,
-    channels: Vec<Channel>,
+    channels: Vec<Wire>,
     /// For the waiters.
     leases: Vec<i64>,
 }
 
 /// The pieces; they are there as long as this is.
 pub enum Held {
-    Connections(Vec<Channel>),
-    Watches(Vec<Watch>, Channel),
-    Leases(Channel, usize),
+    Connections(Vec<Wire>),
+    Watches(Vec<Watch>, Wire),
+    Leases(Wire, usize),
     Waiters(JoinSet<Result<()>>),
 }
 
@@ -193,11 +195,11 @@ impl Held {
     }
 }
 
-async fn touch(channel: &Channel) -> Result<()> {
+async fn touch(channel: &Wire) -> Result<()> {
     count_under(channel, "footprint/").await.map(|_| ())
 }
 
-async fn connections(server: &Server, count: usize) -> Result<Vec<Channel>> {
+async fn connections(server: &Server, count: usize) -> Result<Vec<Wire>> {
     let connections = (0..count).map(|_| async {
         let channel = server.connections(1).await?.remove(0);
         touch(&channel).await?;
@@ -210,7 +212,7 @@ async fn connections(server: &Server, count: usize) -> Result<Vec<Channel>> {
 }
 
 /// Streams with `on_a_stream` watchers each, every watcher on a key of its own.
-async fn watches(channels: &[Channel], count: usize, on_a_stream: usize) -> Result<Vec<Watch>> {
+async fn watches(channels: &[Wire], count: usize, on_a_stream: usize) -> Result<Vec<Watch>> {
     let keys: Vec<String> = (0..count).map(|n| format!("footprint/{n}")).collect();
     let streams = keys.chunks(on_a_stream).zip(channels.iter().cycle());
     let streams = streams.map(|(keys, channel)| watch(channel.clone(), keys.to_vec()));
@@ -220,7 +222,7 @@ async fn watches(channels: &[Channel], count: usize, on_a_stream: usize) -> Resu
         .await
 }
 
-async fn watch(channel: Channel, keys: Vec<String>) -> Result<Watch> {
+async fn watch(channel: Wire, keys: Vec<String>) -> Result<Watch> {
     let (requests, sent) = mpsc::unbounded();
     for key in keys.clone() {
         let create = WatchCreateRequest {
@@ -249,7 +251,7 @@ async fn watch(channel: Channel, keys: Vec<String>) -> Result<Watch> {
     })
 }
 
-async fn grant(channels: &[Channel], count: usize) -> Result<Vec<i64>> {
+async fn grant(channels: &[Wire], count: usize) -> Result<Vec<i64>> {
     let grants = channels.iter().cycle().take(count).map(|channel| async {
         let request = LeaseGrantRequest { ttl: TTL, id: 0 };
         let granted = LeaseClient::new(channel.clone()).lease_grant(request).await;
@@ -261,7 +263,7 @@ async fn grant(channels: &[Channel], count: usize) -> Result<Vec<i64>> {
         .await
 }
 
-async fn put_each(channels: &[Channel], leases: &[i64]) -> Result<()> {
+async fn put_each(channels: &[Wire], leases: &[i64]) -> Result<()> {
     let puts = leases
         .iter()
         .zip(channels.iter().cycle())
@@ -272,7 +274,7 @@ async fn put_each(channels: &[Channel], leases: &[i64]) -> Result<()> {
         .await
 }
 
-async fn put(channel: &Channel, key: String, lease: i64) -> Result<()> {
+async fn put(channel: &Wire, key: String, lease: i64) -> Result<()> {
     let request = PutRequest {
         key: key.into(),
         lease,
@@ -286,7 +288,7 @@ async fn put(channel: &Channel, key: String, lease: i64) -> Result<()> {
 }
 
 /// Calls that wait, each on its lease; returns when all their keys are there.
-async fn wait_all(channels: &[Channel], leases: &[i64]) -> Result<JoinSet<Result<()>>> {
+async fn wait_all(channels: &[Wire], leases: &[i64]) -> Result<JoinSet<Result<()>>> {
     let mut waiters = JoinSet::new();
     for (lease, channel) in leases.iter().zip(channels.iter().cycle()) {
         waiters.spawn(lock(channel.clone(), *lease));
@@ -303,7 +305,7 @@ async fn wait_all(channels: &[Channel], leases: &[i64]) -> Result<JoinSet<Result
     Ok(waiters)
 }
 
-async fn lock(channel: Channel, lease: i64) -> Result<()> {
+async fn lock(channel: Wire, lease: i64) -> Result<()> {
     let request = LockRequest {
         name: "footprint".into(),
         lease,
@@ -315,7 +317,7 @@ async fn lock(channel: Channel, lease: i64) -> Result<()> {
     Ok(())
 }
 
-async fn count_under(channel: &Channel, prefix: &'static str) -> Result<i64> {
+async fn count_under(channel: &Wire, prefix: &'static str) -> Result<i64> {
     let mut end = prefix.as_bytes().to_vec();
     if let Some(last) = end.last_mut() {
         *last += 1;

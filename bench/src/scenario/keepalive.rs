@@ -5,7 +5,9 @@ use futures::channel::mpsc;
 use latchd_proto::etcdserverpb::{
     LeaseKeepAliveRequest, LeaseKeepAliveResponse, lease_client::LeaseClient,
 };
-use tonic::{Streaming, transport::Channel};
+use tonic::Streaming;
+
+use crate::wire::Wire;
 
 use super::grant;
 
@@ -18,7 +20,7 @@ pub struct Keeper {
 
 impl Keeper {
     /// One with a lease of its own and an open stream.
-    pub async fn prepare(channel: Channel) -> Result<Self> {
+    pub async fn prepare(channel: Wire) -> Result<Self> {
         let request = LeaseKeepAliveRequest {
             id: grant(channel.clone()).await?,
         };

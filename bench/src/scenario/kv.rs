@@ -1,21 +1,21 @@
 //! Put and Get, of 32 bytes on a key of the client's own.
 
+use crate::wire::Wire;
 use anyhow::{Context, Result, ensure};
 use latchd_proto::etcdserverpb::{PutRequest, RangeRequest, kv_client::KvClient};
-use tonic::transport::Channel;
 
 /// What is put, and what the floor answers to a Get.
 pub const VALUE: &[u8; 32] = b"what a lock guards is not inside";
 
 /// Overwrites its key.
 pub struct Putter {
-    kv: KvClient<Channel>,
+    kv: KvClient<Wire>,
     request: PutRequest,
 }
 
 impl Putter {
     /// One for `key`.
-    pub fn prepare(channel: Channel, key: String) -> Self {
+    pub fn prepare(channel: Wire, key: String) -> Self {
         Self {
             kv: KvClient::new(channel),
             request: PutRequest {
@@ -36,13 +36,13 @@ impl Putter {
 
 /// Reads its key, linearizably, as clients do unless told otherwise.
 pub struct Getter {
-    kv: KvClient<Channel>,
+    kv: KvClient<Wire>,
     request: RangeRequest,
 }
 
 impl Getter {
     /// One for `key`, which is there from now on.
-    pub async fn prepare(channel: Channel, key: String) -> Result<Self> {
+    pub async fn prepare(channel: Wire, key: String) -> Result<Self> {
         let request = RangeRequest {
             key: key.clone().into(),
             ..Default::default()

@@ -1,19 +1,19 @@
 //! Leases that are granted and revoked at once.
 
+use crate::wire::Wire;
 use anyhow::{Context, Result};
 use latchd_proto::etcdserverpb::{LeaseRevokeRequest, lease_client::LeaseClient};
-use tonic::transport::Channel;
 
 use super::grant;
 
 /// Takes a lease and gives it back, over and over.
 pub struct Granter {
-    channel: Channel,
+    channel: Wire,
 }
 
 impl Granter {
     /// One without a lease.
-    pub fn prepare(channel: Channel) -> Self {
+    pub fn prepare(channel: Wire) -> Self {
         Self { channel }
     }
 

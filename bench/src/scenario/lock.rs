@@ -1,31 +1,31 @@
 //! Lock and Unlock of the Lock service.
 
+use crate::wire::Wire;
 use anyhow::{Context, Result, ensure};
 use latchd_proto::v3lockpb::{LockRequest, UnlockRequest, lock_client::LockClient};
-use tonic::transport::Channel;
 
 use super::{grant, grant_for};
 
 /// Holds a name for no time at all, over and over.
 pub struct Locker {
-    locks: LockClient<Channel>,
+    locks: LockClient<Wire>,
     request: LockRequest,
 }
 
 impl Locker {
     /// One with a lease of its own, for the lock `name`.
-    pub async fn prepare(channel: Channel, name: &str) -> Result<Self> {
+    pub async fn prepare(channel: Wire, name: &str) -> Result<Self> {
         let lease = grant(channel.clone()).await?;
         Ok(Self::on(channel, name, lease))
     }
 
     /// One with a lease that lives for `ttl` seconds.
-    pub async fn short_lived(channel: Channel, name: &str, ttl: i64) -> Result<Self> {
+    pub async fn short_lived(channel: Wire, name: &str, ttl: i64) -> Result<Self> {
         let lease = grant_for(channel.clone(), ttl).await?;
         Ok(Self::on(channel, name, lease))
     }
 
-    fn on(channel: Channel, name: &str, lease: i64) -> Self {
+    fn on(channel: Wire, name: &str, lease: i64) -> Self {
         Self {
             locks: LockClient::new(channel),
             request: LockRequest {

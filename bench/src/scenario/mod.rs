@@ -10,10 +10,10 @@ mod lease;
 pub mod lock;
 mod txn_lock;
 
+use crate::wire::Wire;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use latchd_proto::etcdserverpb::{LeaseGrantRequest, lease_client::LeaseClient};
-use tonic::transport::Channel;
 
 pub use kv::VALUE;
 
@@ -101,7 +101,7 @@ impl Client {
     ///
     /// # Errors
     /// When the server refuses what it prepares.
-    pub async fn prepare(scenario: Scenario, channel: Channel, index: usize) -> Result<Self> {
+    pub async fn prepare(scenario: Scenario, channel: Wire, index: usize) -> Result<Self> {
         let own = format!("bench/{index}");
         let prepared = async {
             Ok(match scenario {
@@ -143,12 +143,12 @@ impl Client {
 }
 
 /// A lease that outlives the round.
-async fn grant(channel: Channel) -> Result<i64> {
+async fn grant(channel: Wire) -> Result<i64> {
     grant_for(channel, LEASE_TTL).await
 }
 
 /// A lease of `ttl` seconds.
-async fn grant_for(channel: Channel, ttl: i64) -> Result<i64> {
+async fn grant_for(channel: Wire, ttl: i64) -> Result<i64> {
     let request = LeaseGrantRequest { ttl, id: 0 };
     let granted = LeaseClient::new(channel).lease_grant(request).await;
     Ok(granted.context("LeaseGrant")?.into_inner().id)

@@ -1,5 +1,6 @@
 //! A lock that nobody else wants, as Go's `concurrency.Mutex` takes it and lets it go.
 
+use crate::wire::Wire;
 use anyhow::{Context, Result, ensure};
 use latchd_proto::etcdserverpb::{
     Compare, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
@@ -8,20 +9,19 @@ use latchd_proto::etcdserverpb::{
     range_request::{SortOrder, SortTarget},
     request_op::Request,
 };
-use tonic::transport::Channel;
 
 use super::grant;
 
 /// Takes and deletes a key of its own, over and over.
 pub struct TxnLocker {
-    kv: KvClient<Channel>,
+    kv: KvClient<Wire>,
     lock: TxnRequest,
     unlock: DeleteRangeRequest,
 }
 
 impl TxnLocker {
     /// One with a lease of its own, for the lock `name`.
-    pub async fn prepare(channel: Channel, name: &str) -> Result<Self> {
+    pub async fn prepare(channel: Wire, name: &str) -> Result<Self> {
         let lease = grant(channel.clone()).await?;
         let key = format!("{name}/{lease:x}");
         Ok(Self {

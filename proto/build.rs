@@ -1,22 +1,24 @@
-//! Turns `etcd/**/*.proto` into Rust: protox parses, tonic and prost write types, clients and
+//! Turns `etcd/**/*.proto` and `latchd/**/*.proto` into Rust: protox parses, tonic and prost write types, clients and
 //! servers, pbjson writes the JSON mapping.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const PROTOS: [&str; 5] = [
+const PROTOS: [&str; 6] = [
     "etcd/mvccpb/kv.proto",
     "etcd/authpb/auth.proto",
     "etcd/etcdserverpb/rpc.proto",
     "etcd/v3lockpb/v3lock.proto",
     "etcd/v3electionpb/v3election.proto",
+    "latchd/v1/locks.proto",
 ];
 
-const PACKAGES: [&str; 5] = [
+const PACKAGES: [&str; 6] = [
     ".mvccpb",
     ".authpb",
     ".etcdserverpb",
     ".v3lockpb",
     ".v3electionpb",
+    ".latchd.v1",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

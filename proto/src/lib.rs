@@ -1,4 +1,4 @@
-//! etcd's v3 API, as of etcd 3.7.1, in Rust.
+//! etcd's v3 API, as of etcd 3.7.1, in Rust, and [what latchd adds to it](latchd::v1).
 //!
 //! One module for each protobuf package, named as the package is, because generated types refer to
 //! one another by that path. A module holds
@@ -18,8 +18,9 @@
 //! assert_eq!(put.encode_to_vec(), [0x0a, 1, b'a', 0x18, 7]);
 //! ```
 //!
-//! The files that the types are made from lie in `etcd/` beside the sources. They are written for
-//! this crate; the names and numbers are etcd's, and a test holds them to a table of etcd's.
+//! The files that the types are made from lie in `etcd/` and `latchd/` beside the sources. They are
+//! written for this crate; in `etcd/` the names and numbers are etcd's, and a test holds them to a
+//! table of etcd's.
 //! Messages that only members send one another (raft entries, membership) are absent on purpose.
 
 mod codec;
@@ -59,6 +60,16 @@ pub mod v3electionpb {
     include!(concat!(env!("OUT_DIR"), "/v3electionpb.serde.rs"));
 }
 
-/// An encoded `google.protobuf.FileDescriptorSet` of all five packages, for gRPC reflection and for
+/// What latchd adds to etcd's API.
+pub mod latchd {
+    /// The service Locks.
+    #[allow(missing_docs, clippy::all, clippy::unwrap_used)]
+    pub mod v1 {
+        tonic::include_proto!("latchd.v1");
+        include!(concat!(env!("OUT_DIR"), "/latchd.v1.serde.rs"));
+    }
+}
+
+/// An encoded `google.protobuf.FileDescriptorSet` of all six packages, for gRPC reflection and for
 /// walking messages by name. Without comments.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));

@@ -54,7 +54,7 @@ pub const EXPLAINED: &[Explained] = &[
             "(absent)",
             "etcdserverpb.Auth etcdserverpb.Cluster etcdserverpb.KV etcdserverpb.Lease \
              etcdserverpb.Maintenance etcdserverpb.Watch grpc.health.v1.Health \
-             grpc.reflection.* v3electionpb.Election v3lockpb.Lock",
+             grpc.reflection.* latchd.v1.Locks v3electionpb.Election v3lockpb.Lock",
             "etcdserverpb: [*\"KV\"*], * messages",
             "v3lockpb: [\"Lock\"], 4 messages",
             "mvccpb: [], * messages",

@@ -9,6 +9,7 @@ mod health;
 mod kv;
 mod lease;
 mod lock;
+mod locks;
 mod maintenance;
 mod router;
 mod standard;

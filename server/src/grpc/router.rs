@@ -13,6 +13,7 @@ use latchd_proto::etcdserverpb::kv_server::KvServer;
 use latchd_proto::etcdserverpb::lease_server::LeaseServer;
 use latchd_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use latchd_proto::etcdserverpb::watch_server::WatchServer;
+use latchd_proto::latchd::v1::locks_server::LocksServer;
 use latchd_proto::v3electionpb::election_server::ElectionServer;
 use latchd_proto::v3lockpb::lock_server::LockServer;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,7 @@ use super::election::ElectionRpc;
 use super::kv::KvRpc;
 use super::lease::LeaseRpc;
 use super::lock::LockRpc;
+use super::locks::LocksRpc;
 use super::maintenance::MaintenanceRpc;
 use super::standard::Standard;
 use super::watch::WatchRpc;
@@ -52,7 +54,11 @@ const NOT_DECODED: &str = "failed to decode Protobuf message: ";
 const NO_MESSAGE: &str = "Missing request message.";
 
 /// Calls whose purpose is to wait for somebody else. (Streams are answered at once.)
-const MAY_WAIT: &[&str] = &["/v3lockpb.Lock/Lock", "/v3electionpb.Election/Campaign"];
+const MAY_WAIT: &[&str] = &[
+    "/v3lockpb.Lock/Lock",
+    "/v3electionpb.Election/Campaign",
+    "/latchd.v1.Locks/Acquire",
+];
 
 /// What the services need.
 pub struct Services {
@@ -82,6 +88,7 @@ struct Servers {
     lease: LeaseServer<LeaseRpc>,
     watch: WatchServer<WatchRpc>,
     lock: LockServer<LockRpc>,
+    locks: LocksServer<LocksRpc>,
     election: ElectionServer<ElectionRpc>,
     cluster: ClusterServer<ClusterRpc>,
     maintenance: MaintenanceServer<MaintenanceRpc>,
@@ -133,6 +140,9 @@ impl GrpcRouter {
                 .max_decoding_message_size(most)
                 .max_encoding_message_size(usize::MAX),
             lock: LockServer::new(lock).max_decoding_message_size(most),
+            locks: LocksServer::new(LocksRpc)
+                .max_decoding_message_size(most)
+                .max_encoding_message_size(usize::MAX),
             election: ElectionServer::new(election).max_decoding_message_size(most),
             cluster: ClusterServer::new(ClusterRpc(member.clone())).max_decoding_message_size(most),
             maintenance: MaintenanceServer::new(MaintenanceRpc(member.clone()))
@@ -207,6 +217,7 @@ impl Servers {
             "etcdserverpb.Watch" => self.watch.clone().call(request),
             "etcdserverpb.Lease" => self.lease.clone().call(request),
             "v3lockpb.Lock" => self.lock.clone().call(request),
+            "latchd.v1.Locks" => self.locks.clone().call(request),
             "v3electionpb.Election" => self.election.clone().call(request),
             "etcdserverpb.Cluster" => self.cluster.clone().call(request),
             "etcdserverpb.Maintenance" => self.maintenance.clone().call(request),

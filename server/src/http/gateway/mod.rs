@@ -48,10 +48,17 @@ const JSON_PER_BYTE: usize = 2;
 /// How much of a body is read for nothing, in bytes; after more the connection is closed.
 const MOST_DRAINED: usize = 64 << 20;
 
-/// The gateway's path that `uri` names, if it is one: below `/v3/`, or `/v3beta/` as it was once.
+/// Below this are the paths of what latchd adds.
+const OWN: &str = "/v1/locks/";
+
+/// The gateway's path that `uri` names, if it is one: below `/v3/`, or `/v3beta/` as it was once;
+/// or one of latchd's own.
 #[must_use]
 pub fn path_of(uri: &Uri) -> Option<String> {
     let path = uri.path();
+    if path.starts_with(OWN) {
+        return Some(path.to_owned());
+    }
     let rest = path
         .strip_prefix("/v3/")
         .or(path.strip_prefix("/v3beta/"))?;

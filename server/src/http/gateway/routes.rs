@@ -1,10 +1,12 @@
-//! Which path calls which RPC: one table, as etcd 3.7.1's `*.gw.go` has it.
+//! Which path calls which RPC: one table, as etcd 3.7.1's `*.gw.go` has it, and latchd's own below
+//! `/v1/`.
 
 use std::any::type_name;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
+use latchd_proto::latchd::v1;
 use latchd_proto::{etcdserverpb, v3electionpb, v3lockpb};
 use prost::Message;
 use serde::Serialize;
@@ -36,12 +38,12 @@ struct Row {
     answer: fn() -> &'static str,
 }
 
-/// For each service its package and name, then `path => method(answer)`.
+/// For each service the module of its messages and its name, then `path => method(answer)`.
 macro_rules! table {
-    ($($package:ident.$service:ident: $($path:literal => $method:ident($answer:ident),)*)*) => {
+    ($($package:ident as $service:literal: $($path:literal => $method:ident($answer:ident),)*)*) => {
         &[$($(Row {
             path: $path,
-            rpc: concat!("/", stringify!($package), ".", stringify!($service), "/", stringify!($method)),
+            rpc: concat!("/", $service, "/", stringify!($method)),
             json: json::<$package::$answer>,
             answer: type_name::<$package::$answer>,
         },)*)*]
@@ -50,15 +52,15 @@ macro_rules! table {
 
 /// All of it is POST.
 const TABLE: &[Row] = table! {
-    etcdserverpb.KV:
+    etcdserverpb as "etcdserverpb.KV":
         "/v3/kv/range" => Range(RangeResponse),
         "/v3/kv/put" => Put(PutResponse),
         "/v3/kv/deleterange" => DeleteRange(DeleteRangeResponse),
         "/v3/kv/txn" => Txn(TxnResponse),
         "/v3/kv/compaction" => Compact(CompactionResponse),
-    etcdserverpb.Watch:
+    etcdserverpb as "etcdserverpb.Watch":
         "/v3/watch" => Watch(WatchResponse),
-    etcdserverpb.Lease:
+    etcdserverpb as "etcdserverpb.Lease":
         "/v3/lease/grant" => LeaseGrant(LeaseGrantResponse),
         "/v3/lease/revoke" => LeaseRevoke(LeaseRevokeResponse),
         "/v3/kv/lease/revoke" => LeaseRevoke(LeaseRevokeResponse),
@@ -67,22 +69,22 @@ const TABLE: &[Row] = table! {
         "/v3/kv/lease/timetolive" => LeaseTimeToLive(LeaseTimeToLiveResponse),
         "/v3/lease/leases" => LeaseLeases(LeaseLeasesResponse),
         "/v3/kv/lease/leases" => LeaseLeases(LeaseLeasesResponse),
-    v3lockpb.Lock:
+    v3lockpb as "v3lockpb.Lock":
         "/v3/lock/lock" => Lock(LockResponse),
         "/v3/lock/unlock" => Unlock(UnlockResponse),
-    v3electionpb.Election:
+    v3electionpb as "v3electionpb.Election":
         "/v3/election/campaign" => Campaign(CampaignResponse),
         "/v3/election/proclaim" => Proclaim(ProclaimResponse),
         "/v3/election/leader" => Leader(LeaderResponse),
         "/v3/election/observe" => Observe(LeaderResponse),
         "/v3/election/resign" => Resign(ResignResponse),
-    etcdserverpb.Cluster:
+    etcdserverpb as "etcdserverpb.Cluster":
         "/v3/cluster/member/add" => MemberAdd(MemberAddResponse),
         "/v3/cluster/member/remove" => MemberRemove(MemberRemoveResponse),
         "/v3/cluster/member/update" => MemberUpdate(MemberUpdateResponse),
         "/v3/cluster/member/list" => MemberList(MemberListResponse),
         "/v3/cluster/member/promote" => MemberPromote(MemberPromoteResponse),
-    etcdserverpb.Maintenance:
+    etcdserverpb as "etcdserverpb.Maintenance":
         "/v3/maintenance/alarm" => Alarm(AlarmResponse),
         "/v3/maintenance/status" => Status(StatusResponse),
         "/v3/maintenance/defragment" => Defragment(DefragmentResponse),
@@ -91,7 +93,7 @@ const TABLE: &[Row] = table! {
         "/v3/maintenance/snapshot" => Snapshot(SnapshotResponse),
         "/v3/maintenance/transfer-leadership" => MoveLeader(MoveLeaderResponse),
         "/v3/maintenance/downgrade" => Downgrade(DowngradeResponse),
-    etcdserverpb.Auth:
+    etcdserverpb as "etcdserverpb.Auth":
         "/v3/auth/enable" => AuthEnable(AuthEnableResponse),
         "/v3/auth/disable" => AuthDisable(AuthDisableResponse),
         "/v3/auth/status" => AuthStatus(AuthStatusResponse),
@@ -109,6 +111,16 @@ const TABLE: &[Row] = table! {
         "/v3/auth/role/delete" => RoleDelete(AuthRoleDeleteResponse),
         "/v3/auth/role/grant" => RoleGrantPermission(AuthRoleGrantPermissionResponse),
         "/v3/auth/role/revoke" => RoleRevokePermission(AuthRoleRevokePermissionResponse),
+    v1 as "latchd.v1.Locks":
+        "/v1/locks/acquire" => Acquire(AcquireResponse),
+        "/v1/locks/release" => Release(ReleaseResponse),
+        "/v1/locks/extend" => Extend(ExtendResponse),
+        "/v1/locks/verify" => Verify(VerifyResponse),
+        "/v1/locks/list" => List(ListResponse),
+        "/v1/locks/watch" => Watch(WatchResponse),
+        "/v1/locks/force-release" => ForceRelease(ForceReleaseResponse),
+        "/v1/locks/history" => History(HistoryResponse),
+        "/v1/locks/session" => Session(SessionResponse),
 };
 
 static ROUTES: LazyLock<HashMap<&str, Route>> = LazyLock::new(|| {

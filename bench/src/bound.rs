@@ -15,7 +15,7 @@ use crate::{
     ground::Ground,
     load,
     plan::Timing,
-    scenario::{Client, Scenario},
+    scenario::{Client, Work},
     system::System,
 };
 
@@ -67,7 +67,7 @@ impl Bound {
 async fn rpc(ground: &Ground, timing: Timing) -> Result<f64> {
     let server = ground.start(System::Floor).await?;
     let channel = server.connections(1).await?.remove(0);
-    let client = Client::prepare(Scenario::Put, channel, 0).await?;
+    let client = Client::prepare(Work::Put, channel, 0).await?;
     let figures = load::measure(vec![client], server.pid(), timing).await?;
     server.stop().await?;
     Ok(figures.get(Metric::P50))

@@ -1,66 +1,141 @@
 //! The numbers of a round, and what many rounds come to.
 
+use std::array;
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// Operations that ended in the window, a second.
     Throughput,
-    /// The latency that half of the operations stay within, in us.
+    /// The latency that half of the operations stay within.
     P50,
-    /// The latency that 99 of 100 operations stay within, in us.
+    /// The latency that nine of ten operations stay within.
+    P90,
+    /// The latency that 99 of 100 operations stay within.
     P99,
-    /// The server's CPU time for one operation, in us.
+    /// The latency that 999 of 1,000 operations stay within.
+    P999,
+    /// The longest latency.
+    Slowest,
+    /// The server's CPU time for one operation.
     Cpu,
-    /// The CPU time of the load itself for one operation, in us.
+    /// The CPU time of the load itself for one operation.
     Load,
-    /// The server's resident memory at the end of the window, in MiB.
+    /// The server's resident memory at the end.
     Rss,
+    /// From a Put until the last watcher was told, the median.
+    LastTold,
+    /// Events that watchers were told of, a second.
+    Events,
+    /// From one waiter's turn to the next one's.
+    HandOff,
+    /// Until all waiters had their turn.
+    Drained,
+    /// By how much a lease outlived its time, the median.
+    Late,
+    /// The lateness that 99 of 100 leases stay within.
+    LateP99,
+    /// The latest of all leases.
+    Latest,
+    /// Leases that ended before their time.
+    Early,
+    /// Between the first lease's time and the last one's.
+    Span,
+    /// Puts a second while the leases ended.
+    PutsMeanwhile,
+    /// Puts a second before.
+    PutsBefore,
+    /// From exec to the first linearizable read, after SIGTERM or on an empty directory.
+    Start,
+    /// The same after SIGKILL.
+    StartKilled,
+    /// Latency of a Put among many keys, the median.
+    PutP50,
+    /// Latency of a Put among many keys that 99 of 100 stay within.
+    PutP99,
+    /// Latency of a Get among many keys, the median.
+    GetP50,
+    /// Latency of a Get among many keys that 99 of 100 stay within.
+    GetP99,
+    /// Latency of a keepalive among many leases, the median.
+    KeepaliveP50,
+    /// Latency of LeaseGrant and LeaseRevoke among many leases, the median.
+    GrantRevokeP50,
 }
 
+const METRICS: usize = Metric::GrantRevokeP50 as usize + 1;
+
 impl Metric {
-    /// All, in the order of the table's columns.
-    pub const ALL: [Metric; 6] = [
-        Metric::Throughput,
-        Metric::P50,
-        Metric::P99,
-        Metric::Cpu,
-        Metric::Load,
-        Metric::Rss,
-    ];
+    /// The head of its column, with the unit; its name in the JSON; the digits after the point.
+    fn names(self) -> (&'static str, &'static str, usize) {
+        match self {
+            Metric::Throughput => ("ops/s", "ops_per_second", 0),
+            Metric::P50 => ("p50 us", "p50_us", 0),
+            Metric::P90 => ("p90 us", "p90_us", 0),
+            Metric::P99 => ("p99 us", "p99_us", 0),
+            Metric::P999 => ("p99.9 us", "p999_us", 0),
+            Metric::Slowest => ("max us", "max_us", 0),
+            Metric::Cpu => ("CPU us/op", "server_cpu_us_per_op", 1),
+            Metric::Load => ("load us/op", "load_cpu_us_per_op", 1),
+            Metric::Rss => ("RSS MiB", "server_rss_mib", 1),
+            Metric::LastTold => ("last ms", "last_told_ms", 2),
+            Metric::Events => ("events/s", "events_per_second", 0),
+            Metric::HandOff => ("us/turn", "hand_off_us", 0),
+            Metric::Drained => ("total ms", "drained_ms", 0),
+            Metric::Late => ("late p50 ms", "late_p50_ms", 1),
+            Metric::LateP99 => ("late p99 ms", "late_p99_ms", 1),
+            Metric::Latest => ("latest ms", "late_max_ms", 1),
+            Metric::Early => ("early", "early", 0),
+            Metric::Span => ("span ms", "deadlines_span_ms", 0),
+            Metric::PutsMeanwhile => ("puts/s then", "puts_per_second_meanwhile", 0),
+            Metric::PutsBefore => ("and before", "puts_per_second_before", 0),
+            Metric::Start => ("start ms", "start_ms", 1),
+            Metric::StartKilled => ("killed ms", "start_after_kill_ms", 1),
+            Metric::PutP50 => ("put p50 us", "put_p50_us", 0),
+            Metric::PutP99 => ("put p99 us", "put_p99_us", 0),
+            Metric::GetP50 => ("get p50 us", "get_p50_us", 0),
+            Metric::GetP99 => ("get p99 us", "get_p99_us", 0),
+            Metric::KeepaliveP50 => ("renew us", "keepalive_p50_us", 0),
+            Metric::GrantRevokeP50 => ("grant us", "grant_revoke_p50_us", 0),
+        }
+    }
 
     /// The head of its column, with the unit.
     pub fn title(self) -> &'static str {
-        match self {
-            Metric::Throughput => "ops/s",
-            Metric::P50 => "p50 us",
-            Metric::P99 => "p99 us",
-            Metric::Cpu => "CPU us/op",
-            Metric::Load => "load us/op",
-            Metric::Rss => "RSS MiB",
-        }
+        self.names().0
     }
 
     /// Its name in the JSON.
     pub fn key(self) -> &'static str {
-        match self {
-            Metric::Throughput => "ops_per_second",
-            Metric::P50 => "p50_us",
-            Metric::P99 => "p99_us",
-            Metric::Cpu => "server_cpu_us_per_op",
-            Metric::Load => "load_cpu_us_per_op",
-            Metric::Rss => "server_rss_mib",
-        }
+        self.names().1
+    }
+
+    /// How many digits after the point are worth printing.
+    pub fn digits(self) -> usize {
+        self.names().2
+    }
+
+    /// Whether more of it is better; of the others, less is.
+    pub fn more_is_better(self) -> bool {
+        matches!(
+            self,
+            Metric::Throughput | Metric::Events | Metric::PutsMeanwhile | Metric::PutsBefore
+        )
     }
 }
 
-/// One number for each metric. NaN where there is none: no operation ended, so none had a latency.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Figures([f64; Metric::ALL.len()]);
+/// One number for each metric; NaN where there is none.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures([f64; METRICS]);
 
 impl Figures {
-    /// The figures that `value` gives.
-    pub fn from_fn(value: impl Fn(Metric) -> f64) -> Self {
-        Self(Metric::ALL.map(value))
+    /// These numbers, and no others.
+    pub fn of<const N: usize>(numbers: [(Metric, f64); N]) -> Self {
+        let mut figures = Self([f64::NAN; METRICS]);
+        for (metric, number) in numbers {
+            figures.0[metric as usize] = number;
+        }
+        figures
     }
 
     /// The figure of a metric.
@@ -70,28 +145,27 @@ impl Figures {
 
     /// For each metric, the median of the rounds.
     pub fn medians(rounds: &[Figures]) -> Self {
-        Self::from_fn(|metric| median(&values(rounds, metric)))
+        Self(array::from_fn(|index| {
+            let values: Vec<f64> = rounds.iter().map(|round| round.0[index]).collect();
+            median(&values)
+        }))
     }
 
     /// For each metric, these figures divided by those.
     pub fn over(&self, those: &Figures) -> Self {
-        Self::from_fn(|metric| ratio(self.get(metric), those.get(metric)))
+        Self(array::from_fn(|index| ratio(self.0[index], those.0[index])))
     }
 }
 
-/// How far the rounds' throughputs lie apart: (most − least) ÷ median.
-pub fn spread(rounds: &[Figures]) -> f64 {
-    let all = values(rounds, Metric::Throughput);
+/// How far the rounds lie apart in a metric: (most − least) ÷ median.
+pub fn spread(rounds: &[Figures], metric: Metric) -> f64 {
+    let all: Vec<f64> = rounds.iter().map(|round| round.get(metric)).collect();
     let most = all.iter().copied().fold(f64::NAN, f64::max);
     let least = all.iter().copied().fold(f64::NAN, f64::min);
     ratio(most - least, median(&all))
 }
 
-fn values(rounds: &[Figures], metric: Metric) -> Vec<f64> {
-    rounds.iter().map(|round| round.get(metric)).collect()
-}
-
-/// The middle one, or the mean of the two in the middle. Rounds without a number do not count; NaN
+/// The middle one, or the mean of the two in the middle. Values without a number do not count; NaN
 /// when none has one.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
@@ -118,18 +192,15 @@ mod tests {
     use super::*;
 
     fn with_throughput(value: f64) -> Figures {
-        Figures::from_fn(|metric| match metric {
-            Metric::Throughput => value,
-            _ => 1.0,
-        })
+        Figures::of([(Metric::Throughput, value), (Metric::Rss, 1.0)])
     }
 
     #[test]
     fn a_figure_is_found_again_by_its_metric() {
-        let figures = Figures::from_fn(|metric| f64::from(metric as u8));
-        for metric in Metric::ALL {
-            assert_eq!(figures.get(metric), f64::from(metric as u8));
-        }
+        let figures = Figures::of([(Metric::Cpu, 4.0), (Metric::GrantRevokeP50, 5.0)]);
+        assert_eq!(figures.get(Metric::Cpu), 4.0);
+        assert_eq!(figures.get(Metric::GrantRevokeP50), 5.0);
+        assert!(figures.get(Metric::P50).is_nan());
     }
 
     #[test]
@@ -163,7 +234,9 @@ mod tests {
 
     #[test]
     fn spread_is_relative_to_the_median() {
-        assert_eq!(spread(&[90.0, 110.0, 100.0].map(with_throughput)), 0.2);
-        assert_eq!(spread(&[with_throughput(50.0)]), 0.0);
+        let of = |rounds: &[Figures]| spread(rounds, Metric::Throughput);
+        assert_eq!(of(&[90.0, 110.0, 100.0].map(with_throughput)), 0.2);
+        assert_eq!(of(&[with_throughput(50.0)]), 0.0);
+        assert!(of(&[]).is_nan());
     }
 }

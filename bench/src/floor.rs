@@ -6,7 +6,7 @@
 use std::{net::SocketAddr, pin::Pin};
 
 use anyhow::Result;
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 use latchd_proto::{
     etcdserverpb::{
         CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
@@ -14,18 +14,20 @@ use latchd_proto::{
         LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse,
         LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, PutRequest, PutResponse, RangeRequest,
         RangeResponse, RangeStreamResponse, RequestOp, ResponseHeader, ResponseOp, TxnRequest,
-        TxnResponse,
+        TxnResponse, WatchRequest, WatchResponse,
         kv_server::{Kv, KvServer},
         lease_server::{Lease, LeaseServer},
         request_op, response_op,
+        watch_server::{Watch, WatchServer},
     },
-    mvccpb::KeyValue,
+    mvccpb::{Event, KeyValue},
     v3lockpb::{
         LockRequest, LockResponse, UnlockRequest, UnlockResponse,
         lock_server::{Lock, LockServer},
     },
 };
-use tonic::{Request, Response, Status, Streaming, transport::Server};
+use tokio::sync::broadcast;
+use tonic::{Request, Response, Status, Streaming, codegen::Bytes, transport::Server};
 
 use crate::scenario::VALUE;
 
@@ -34,6 +36,9 @@ const LEASE: i64 = 0x694d_8e2a_91c4_7b05;
 /// A revision of the length that a real one has after a while.
 const REVISION: i64 = 100_000;
 
+/// How many Puts a watcher may be behind; then its stream ends.
+const UNTOLD_PUTS: usize = 1024;
+
 type Reply<T> = Result<Response<T>, Status>;
 
 /// Serves the floor until the process is ended.
@@ -41,15 +46,24 @@ type Reply<T> = Result<Response<T>, Status>;
 /// # Errors
 /// When the address is taken.
 pub async fn serve(listen: SocketAddr) -> Result<()> {
+    let floor = Floor {
+        puts: broadcast::Sender::new(UNTOLD_PUTS),
+    };
     let router = Server::builder()
-        .add_service(KvServer::new(Floor))
-        .add_service(LeaseServer::new(Floor))
-        .add_service(LockServer::new(Floor));
+        .add_service(KvServer::new(floor.clone()))
+        .add_service(LeaseServer::new(floor.clone()))
+        .add_service(WatchServer::new(floor.clone()))
+        .add_service(LockServer::new(floor));
     router.serve(listen).await?;
     Ok(())
 }
 
-struct Floor;
+/// It knows nothing but who watches: everybody is told of every Put.
+#[derive(Clone)]
+struct Floor {
+    /// The keys that are put.
+    puts: broadcast::Sender<Bytes>,
+}
 
 #[tonic::async_trait]
 impl Kv for Floor {
@@ -59,7 +73,11 @@ impl Kv for Floor {
         Ok(Response::new(range(request.into_inner())))
     }
 
-    async fn put(&self, _: Request<PutRequest>) -> Reply<PutResponse> {
+    async fn put(&self, request: Request<PutRequest>) -> Reply<PutResponse> {
+        if self.puts.receiver_count() > 0 {
+            // An error says that the last watcher has just gone.
+            let _ = self.puts.send(request.into_inner().key);
+        }
         Ok(Response::new(put()))
     }
 
@@ -124,6 +142,21 @@ impl Lease for Floor {
 }
 
 #[tonic::async_trait]
+impl Watch for Floor {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchResponse, Status>> + Send>>;
+
+    /// One watcher a stream, as the scenario has it.
+    async fn watch(&self, requests: Request<Streaming<WatchRequest>>) -> Reply<Self::WatchStream> {
+        let created = requests.into_inner().map(|request| Ok(created(&request?)));
+        let told = stream::unfold(self.puts.subscribe(), |mut puts| async {
+            let key = puts.recv().await.ok()?;
+            Some((Ok(told(key)), puts))
+        });
+        Ok(Response::new(Box::pin(stream::select(created, told))))
+    }
+}
+
+#[tonic::async_trait]
 impl Lock for Floor {
     async fn lock(&self, request: Request<LockRequest>) -> Reply<LockResponse> {
         let LockRequest { name, lease } = request.into_inner();
@@ -161,16 +194,40 @@ fn header() -> Option<ResponseHeader> {
     })
 }
 
-/// The key that is asked for is there, whatever it is.
-fn range(request: RangeRequest) -> RangeResponse {
-    let found = KeyValue {
-        key: request.key,
+fn created(_: &WatchRequest) -> WatchResponse {
+    WatchResponse {
+        header: header(),
+        created: true,
+        ..Default::default()
+    }
+}
+
+fn told(key: Bytes) -> WatchResponse {
+    let event = Event {
+        kv: Some(key_value(key)),
+        ..Default::default()
+    };
+    WatchResponse {
+        header: header(),
+        events: vec![event],
+        ..Default::default()
+    }
+}
+
+fn key_value(key: Bytes) -> KeyValue {
+    KeyValue {
+        key,
         create_revision: REVISION,
         mod_revision: REVISION,
         version: 1,
         value: VALUE.as_slice().into(),
         lease: 0,
-    };
+    }
+}
+
+/// The key that is asked for is there, whatever it is.
+fn range(request: RangeRequest) -> RangeResponse {
+    let found = key_value(request.key);
     RangeResponse {
         header: header(),
         kvs: vec![found],

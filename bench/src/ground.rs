@@ -11,7 +11,7 @@ use crate::{
     proc,
     results::Machine,
     servers::{self, Server},
-    system::{Binaries, System},
+    system::{self, Binaries, System},
 };
 
 /// The flags that all modes share.
@@ -25,10 +25,24 @@ pub struct GroundOptions {
     #[arg(long, value_name = "PATH")]
     latchd: Option<PathBuf>,
 
+    /// The redis-server binary; by default the one in PATH, and without one Redis takes no part.
+    #[arg(long, value_name = "PATH")]
+    redis: Option<PathBuf>,
+
     /// Where the servers keep their data, each in a fresh directory that is removed afterwards; by
     /// default target/bench/data.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+}
+
+impl GroundOptions {
+    /// All systems that are there: Redis takes part where it is installed.
+    pub fn present(&self) -> Vec<System> {
+        let mut all = System::ALL.to_vec();
+        let redis = self.redis.is_some() || system::find_redis(None).is_some();
+        all.retain(|system| *system != System::Redis || redis);
+        all
+    }
 }
 
 /// What servers are started from.
@@ -44,7 +58,7 @@ impl Ground {
     /// When a program is missing, or the data would lie in memory.
     pub fn find(options: GroundOptions, systems: &[System]) -> Result<Self> {
         Ok(Self {
-            binaries: Binaries::find(systems, options.latchd, options.etcd)?,
+            binaries: Binaries::find(systems, options.latchd, options.etcd, options.redis)?,
             data_dir: servers::data_dir(options.data_dir)?,
         })
     }

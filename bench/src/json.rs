@@ -8,7 +8,11 @@ use serde_json::{Map, Value, json};
 use crate::{
     bound::Bound,
     figures::{Figures, Metric},
+    footprint,
+    goals::{self, Goal},
     results::{COMPARISONS, Machine, Results, Run},
+    soak::Soaked,
+    sweep::Curve,
 };
 
 /// Whether figures can be written to `file`, which is better said before a run than after it.
@@ -46,7 +50,20 @@ pub fn document(run: &Run) -> Value {
         "warm_up_seconds": run.timing.warm_up.as_secs_f64(),
         "window_seconds": run.timing.window.as_secs_f64(),
         "cases": run.results.iter().map(case).collect::<Vec<_>>(),
+        "sweeps": curves(&run.curves),
+        "footprint": footprint::report::pieces(&run.weighed),
+        "soak": run.soaked.as_ref().map(Soaked::value),
+        "goals": goals::of(run).iter().map(Goal::value).collect::<Vec<_>>(),
     })
+}
+
+/// By the name of each sweep, its points.
+pub fn curves(curves: &[Curve]) -> Map<String, Value> {
+    let curves = curves.iter().map(|curve| {
+        let points: Vec<Value> = curve.points.iter().map(case).collect();
+        (curve.sweep.name().to_owned(), points.into())
+    });
+    curves.collect()
 }
 
 /// What each binary says of itself.
@@ -58,18 +75,19 @@ pub fn versions(machine: &Machine) -> Map<String, Value> {
 }
 
 fn case(results: &Results) -> Value {
-    let systems: Map<String, Value> = results
-        .rounds
-        .iter()
-        .map(|(system, rounds)| (system.name().to_owned(), system_figures(rounds)))
-        .collect();
-    let mut case = json!({
-        "scenario": results.case.scenario.name(),
-        "clients": results.case.clients,
-        "connections": results.case.connections,
-        "systems": systems,
-        "ratios": ratios(results),
+    let scenario = results.case.scenario;
+    let metrics = [scenario.columns(), scenario.details()].concat();
+    let systems = results.rounds.iter().map(|(system, rounds)| {
+        let figures = system_figures(rounds, &metrics);
+        (system.name().to_owned(), figures)
     });
+    let mut case = json!({
+        "scenario": scenario.name(),
+        "connections": results.case.connections,
+        "systems": systems.collect::<Map<_, _>>(),
+        "ratios": ratios(results, &metrics),
+    });
+    case[scenario.unit().plural()] = json!(results.case.size);
     if let Some(median) = results.bound() {
         case["bound"] = json!({
             "median": bound(&median),
@@ -88,26 +106,34 @@ fn bound(bound: &Bound) -> Value {
     })
 }
 
-fn system_figures(rounds: &[Figures]) -> Value {
+/// Null for a system that does not know the scenario.
+fn system_figures(rounds: &[Figures], metrics: &[Metric]) -> Value {
+    if rounds.is_empty() {
+        return Value::Null;
+    }
+    let of = |round: &Figures| figures(round, metrics);
     json!({
-        "median": figures(&Figures::medians(rounds)),
-        "rounds": rounds.iter().map(figures).collect::<Vec<_>>(),
+        "median": of(&Figures::medians(rounds)),
+        "rounds": rounds.iter().map(of).collect::<Vec<_>>(),
     })
 }
 
-fn ratios(results: &Results) -> Map<String, Value> {
+fn ratios(results: &Results, metrics: &[Metric]) -> Map<String, Value> {
     let ratio = |(ours, theirs): (_, _)| Some((ours, theirs, results.ratio(ours, theirs)?));
     let all = COMPARISONS.into_iter().filter_map(ratio);
     all.map(|(ours, theirs, ratio)| {
         let name = format!("{}/{}", ours.name(), theirs.name());
-        (name, figures(&ratio))
+        (name, figures(&ratio, metrics))
     })
     .collect()
 }
 
-fn figures(figures: &Figures) -> Value {
-    let pairs = Metric::ALL.map(|metric| (metric.key().to_owned(), json!(figures.get(metric))));
-    pairs.into_iter().collect::<Map<_, _>>().into()
+fn figures(figures: &Figures, metrics: &[Metric]) -> Value {
+    let pairs = metrics.iter().map(|metric| {
+        let figure = json!(figures.get(*metric));
+        (metric.key().to_owned(), figure)
+    });
+    pairs.collect::<Map<_, _>>().into()
 }
 
 #[cfg(test)]
@@ -142,5 +168,15 @@ mod tests {
         let document = document(&samples::run());
         let median = &document["cases"][0]["systems"]["etcd"]["median"];
         assert_eq!(median["p99_us"], Value::Null);
+    }
+
+    #[test]
+    fn a_system_that_does_not_know_a_scenario_is_null() {
+        let mut run = samples::run();
+        run.results = vec![samples::herd(10)];
+        let case = &document(&run)["cases"][0];
+        assert_eq!(case["waiters"], 10);
+        assert_eq!(case["systems"]["floor"], Value::Null);
+        assert_eq!(case["ratios"]["latchd/etcd"]["hand_off_us"], 0.25);
     }
 }

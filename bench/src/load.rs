@@ -68,7 +68,11 @@ pub async fn measure(clients: Vec<Client>, pid: u32, timing: Timing) -> Result<F
     Ok(window.figures())
 }
 
-fn own_cpu() -> Result<Duration> {
+/// The CPU time of this process.
+///
+/// # Errors
+/// When /proc cannot be read.
+pub fn own_cpu() -> Result<Duration> {
     Ok(Usage::of(std::process::id())?.cpu)
 }
 
@@ -113,14 +117,21 @@ async fn merged(mut loops: JoinSet<Result<Latencies>>) -> Result<Latencies> {
 
 impl Window {
     fn figures(&self) -> Figures {
-        Figures::from_fn(|metric| match metric {
-            Metric::Throughput => self.operations() / self.took.as_secs_f64(),
-            Metric::P50 => self.quantile(0.5),
-            Metric::P99 => self.quantile(0.99),
-            Metric::Cpu => self.per_operation(self.after.cpu.saturating_sub(self.before.cpu)),
-            Metric::Load => self.per_operation(self.load),
-            Metric::Rss => self.after.rss_kib as f64 / 1024.0,
-        })
+        let cpu = self.after.cpu.saturating_sub(self.before.cpu);
+        Figures::of([
+            (
+                Metric::Throughput,
+                self.operations() / self.took.as_secs_f64(),
+            ),
+            (Metric::P50, self.quantile(0.5)),
+            (Metric::P90, self.quantile(0.9)),
+            (Metric::P99, self.quantile(0.99)),
+            (Metric::P999, self.quantile(0.999)),
+            (Metric::Slowest, self.quantile(1.0)),
+            (Metric::Cpu, self.per_operation(cpu)),
+            (Metric::Load, self.per_operation(self.load)),
+            (Metric::Rss, self.after.rss_mib()),
+        ])
     }
 
     fn operations(&self) -> f64 {
@@ -172,6 +183,7 @@ mod tests {
         assert_eq!(figures.get(Metric::Throughput), 2.0);
         assert_eq!(figures.get(Metric::P50), 200.0);
         assert_eq!(figures.get(Metric::P99), 400.0);
+        assert_eq!(figures.get(Metric::Slowest), 400.0);
         assert_eq!(figures.get(Metric::Cpu), 10_000.0);
         assert_eq!(figures.get(Metric::Load), 20_000.0);
         assert_eq!(figures.get(Metric::Rss), 3.0);

@@ -3,53 +3,60 @@
 //! ```text
 //! main      flags, signals
 //! ground    where programs and data are
-//! plan      which cases, in which order; the run
+//! sizes     how many of each
+//! plan      which cases, in which order; their run
+//! whole     a run with all its parts
 //! system    the systems, their binaries and flags
 //! servers   start, wait until it answers, stop
 //! wire      a connection, and calls on it
-//! scenario  what one client does over and over
+//! scenario  what one client does over and over     shot  what happens once
+//! crowd     many leases, keys, watchers, waiters
 //! bound     what one RPC and one fsync leave to a lock that is handed over
 //! load      the closed loop: warm-up, window, latencies
 //! proc      /proc: CPU, memory, file systems
 //! figures   the numbers of a round; medians and ratios
 //! results   those of a case and of the run
-//! report    the table           json   the same, for programs
+//! sweep     a shot in ever greater sizes
+//! goals     what is to be reached, and whether it was
+//! report    the tables   json  the same, for programs   plots  as pictures
+//! output    where all that is written
 //! floor     the server that answers at once and stores nothing
 //! footprint what a watcher, a lease, a waiter takes in memory
 //! soak      lock cycles without end: file, memory, restarts
 //! ```
 
 mod bound;
+mod crowd;
 mod figures;
 mod floor;
 mod footprint;
+mod goals;
 mod ground;
 mod json;
 mod load;
+mod output;
 mod plan;
+mod plots;
 mod proc;
 mod report;
 mod results;
 mod scenario;
 mod servers;
+mod shot;
+mod sizes;
 mod soak;
+mod sweep;
 mod system;
+mod whole;
 mod wire;
 
-use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{io, net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::Result;
-use clap::{Parser, Subcommand, builder::RangedU64ValueParser};
+use clap::{Parser, Subcommand};
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
-};
-
-use crate::{
-    ground::{Ground, GroundOptions},
-    plan::{Plan, Timing},
-    scenario::Scenario,
-    system::System,
 };
 
 /// The exit code after SIGINT, as shells have it.
@@ -62,7 +69,7 @@ struct Cli {
     #[command(subcommand)]
     mode: Option<Mode>,
     #[command(flatten)]
-    options: Options,
+    options: whole::Options,
 }
 
 #[derive(Subcommand)]
@@ -78,42 +85,8 @@ enum Mode {
     Footprint(footprint::Options),
     /// Locks and unlocks very often, then restarts the server: file, memory, time until it serves.
     Soak(soak::Options),
-}
-
-#[derive(clap::Args)]
-struct Options {
-    #[command(flatten)]
-    ground: GroundOptions,
-
-    /// How many closed-loop clients; each number is a case of its own.
-    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 32, 256],
-          value_parser = at_least_one())]
-    clients: Vec<usize>,
-
-    /// HTTP/2 connections that the clients share; by default one for every 32 of them.
-    #[arg(long, value_name = "N", value_parser = at_least_one())]
-    connections: Option<usize>,
-
-    /// How long each round is measured, in seconds; a quarter of it, at least 0.3 s, goes before
-    /// as warm-up.
-    #[arg(long, value_name = "S", default_value = "3", value_parser = seconds)]
-    seconds: Duration,
-
-    /// How often each system has its turn in each case; the medians of the rounds are compared.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one())]
-    rounds: usize,
-
-    /// What to do; by default all of it.
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_enum)]
-    scenario: Vec<Scenario>,
-
-    /// Who does it; by default all of them.
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_enum)]
-    system: Vec<System>,
-
-    /// Where to write the figures of every round as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    /// Shows how cost grows with waiters, keys, leases and watchers.
+    Sweep(sweep::Options),
 }
 
 fn main() -> ExitCode {
@@ -143,7 +116,8 @@ async fn serve_or_measure(cli: Cli) -> Result<ExitCode> {
             Some(Mode::Floor { listen }) => floor::serve(listen).await,
             Some(Mode::Footprint(options)) => footprint::run(options).await,
             Some(Mode::Soak(options)) => soak::run(options).await,
-            None => compare(cli.options).await,
+            Some(Mode::Sweep(options)) => sweep::run(options).await,
+            None => whole::run(cli.options).await,
         }
     };
     // The work owns the servers and their directories; when it is dropped, they go too.
@@ -164,38 +138,7 @@ async fn interruption() -> io::Result<()> {
     Ok(())
 }
 
-async fn compare(options: Options) -> Result<()> {
-    let json = options.json.clone();
-    json::check(json.as_deref())?;
-    let run = plan(options)?.run().await?;
-    print!("{}", report::summary(&run));
-    json::write(json.as_deref(), &json::document(&run))
-}
-
-fn plan(options: Options) -> Result<Plan> {
-    let systems = or_all(options.system, &System::ALL);
-    let scenarios = or_all(options.scenario, &Scenario::ALL);
-    Ok(Plan {
-        ground: Ground::find(options.ground, &systems)?,
-        cases: plan::cases(&scenarios, &options.clients, options.connections)?,
-        timing: Timing::of(options.seconds),
-        rounds: options.rounds,
-        systems,
-    })
-}
-
-fn or_all<T: Copy>(chosen: Vec<T>, all: &[T]) -> Vec<T> {
-    if chosen.is_empty() {
-        all.to_vec()
-    } else {
-        chosen
-    }
-}
-
-fn at_least_one() -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..)
-}
-
+/// For flags that are a time in seconds.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
@@ -216,22 +159,6 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_what_the_readme_says() {
-        let options = Cli::parse_from(["latchd-bench"]).options;
-        assert_eq!(options.clients, [1, 32, 256]);
-        assert_eq!(options.seconds, Duration::from_secs(3));
-        assert_eq!(options.rounds, 3);
-    }
-
-    #[test]
-    fn lists_have_commas_between_their_items() {
-        let args = ["latchd-bench", "--clients=1,8", "--scenario=lock,txn-lock"];
-        let options = Cli::parse_from(args).options;
-        assert_eq!(options.clients, [1, 8]);
-        assert_eq!(options.scenario, [Scenario::Lock, Scenario::TxnLock]);
-    }
-
-    #[test]
     fn nonsense_is_refused() {
         for flag in [
             "--clients=0",
@@ -240,6 +167,8 @@ mod tests {
             "--seconds=-1",
             "--seconds=soon",
             "--scenario=nap",
+            "--skip=lunch",
+            "--waiters=0",
         ] {
             assert!(
                 Cli::try_parse_from(["latchd-bench", flag]).is_err(),

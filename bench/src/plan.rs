@@ -17,37 +17,59 @@ use crate::{
     figures::Figures,
     ground::Ground,
     load, report,
-    results::{Results, Run},
-    scenario::{Client, Scenario},
+    results::Results,
+    scenario::{Client, Scenario, Unit, Work},
+    servers::Server,
+    shot::Turn,
+    sizes::Sizes,
     system::System,
 };
 
 /// With `--connections` not given, how many clients share one.
 const CLIENTS_PER_CONNECTION: usize = 32;
+/// And how many connections there are at most where not clients are counted.
+const MOST_CONNECTIONS: usize = 64;
 /// The shortest warm-up.
 const LEAST_WARM_UP: Duration = Duration::from_millis(300);
 
 /// One thing to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Case {
-    /// What the clients do.
+    /// What happens.
     pub scenario: Scenario,
-    /// How many they are.
-    pub clients: usize,
-    /// How many HTTP/2 connections they share.
+    /// How many there are of the scenario's unit.
+    pub size: usize,
+    /// How many connections they share.
     pub connections: usize,
+}
+
+impl Case {
+    /// One with so many connections, or as many as are usual.
+    pub fn new(scenario: Scenario, size: usize, connections: Option<usize>) -> Self {
+        let usual = size.div_ceil(CLIENTS_PER_CONNECTION).max(1);
+        let usual = match scenario.unit() {
+            Unit::Client => usual,
+            _ => usual.min(MOST_CONNECTIONS),
+        };
+        Self {
+            scenario,
+            size,
+            connections: connections.unwrap_or(usual),
+        }
+    }
 }
 
 impl Display for Case {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let clients = count(self.clients, "client");
-        let connections = count(self.connections, "connection");
-        write!(f, "{}, {clients}, {connections}", self.scenario.name())
+        let size = count(self.size, self.scenario.unit().plural());
+        let connections = count(self.connections, "connections");
+        write!(f, "{}, {size}, {connections}", self.scenario.name())
     }
 }
 
-fn count(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+fn count(n: usize, plural: &str) -> String {
+    let what = plural.strip_suffix('s').filter(|_| n == 1);
+    format!("{n} {}", what.unwrap_or(plural))
 }
 
 /// How long the load lasts.
@@ -70,7 +92,7 @@ impl Timing {
 }
 
 /// Everything that a run needs to know.
-pub struct Plan {
+pub struct Plan<'a> {
     /// The cases, in their order.
     pub cases: Vec<Case>,
     /// The systems that take turns.
@@ -80,70 +102,78 @@ pub struct Plan {
     /// How long a turn lasts.
     pub timing: Timing,
     /// Where the programs and the servers' directories are.
-    pub ground: Ground,
+    pub ground: &'a Ground,
 }
 
-/// Every scenario with every number of clients that makes sense for it.
+/// Every scenario that somebody knows, in every size that makes sense for it.
 ///
 /// # Errors
 /// When nothing is left.
 pub fn cases(
     scenarios: &[Scenario],
-    clients: &[usize],
+    systems: &[System],
+    sizes: &Sizes,
     connections: Option<usize>,
 ) -> Result<Vec<Case>> {
-    let case = |scenario, clients: usize| Case {
-        scenario,
-        clients,
-        connections: connections.unwrap_or_else(|| clients.div_ceil(CLIENTS_PER_CONNECTION)),
-    };
-    let all = scenarios.iter().flat_map(|scenario| {
-        let enough = clients.iter().filter(|n| **n >= scenario.least_clients());
-        enough.map(|n| case(*scenario, *n))
-    });
+    let known = |scenario: &Scenario| systems.iter().any(|system| scenario.is_known_to(*system));
+    let all = scenarios
+        .iter()
+        .copied()
+        .filter(known)
+        .flat_map(|scenario| {
+            let enough = sizes.of(scenario.unit()).iter();
+            let enough = enough.filter(move |n| **n >= scenario.least());
+            enough.map(move |n| Case::new(scenario, *n, connections))
+        });
     let cases: Vec<Case> = all.collect();
     ensure!(
         !cases.is_empty(),
-        "one client alone cannot contend: give --clients 2 or more"
+        "nothing to do: one client alone cannot contend (--clients 2 or more, 16 for groups), \
+         and the floor and Redis do not know all scenarios"
     );
     Ok(cases)
 }
 
-impl Plan {
+impl Plan<'_> {
     /// Runs all cases, and prints each one's table as soon as it is there.
     ///
     /// # Errors
     /// When a server does not start, or answers wrongly.
-    pub async fn run(&self) -> Result<Run> {
-        let mut run = Run {
-            machine: self.ground.machine(&self.systems).await?,
-            timing: self.timing,
-            rounds: self.rounds,
-            results: Vec::new(),
-        };
-        print!("{}", report::head(&run, self.load_time()));
+    pub async fn run(&self) -> Result<Vec<Results>> {
+        let mut all = Vec::new();
         for case in &self.cases {
             let results = self.run_case(*case).await?;
             print!("{}", report::table(&results));
-            run.results.push(results);
+            all.push(results);
         }
-        Ok(run)
+        Ok(all)
     }
 
-    /// How long all the loads last together; starting servers comes on top.
-    fn load_time(&self) -> Duration {
-        let turns = self.cases.len() * self.systems.len() * self.rounds;
+    /// How long all the closed loops last together; what is no loop, and starting servers, comes on
+    /// top.
+    pub fn load_time(&self) -> Duration {
+        let turns = |case: &Case| {
+            let knows = |system: &&System| case.scenario.is_known_to(**system);
+            self.systems.iter().filter(knows).count() * self.rounds
+        };
+        let turns: usize = self.cases.iter().map(turns).sum();
         (self.timing.warm_up + self.timing.window).mul_f64(turns as f64)
     }
 
-    async fn run_case(&self, case: Case) -> Result<Results> {
+    /// Runs one case to its end.
+    ///
+    /// # Errors
+    /// As [`Plan::run`].
+    pub async fn run_case(&self, case: Case) -> Result<Results> {
         let mut results = Results::new(case, &self.systems);
         for round in 0..self.rounds {
             if case.scenario.hands_over() {
-                let bound = Bound::measure(&self.ground, self.timing).await;
+                let bound = Bound::measure(self.ground, self.timing).await;
                 results.bounds.push(bound.context("measuring the bound")?);
             }
-            for system in order(&self.systems, round) {
+            let mut turns = order(&self.systems, round);
+            turns.retain(|system| case.scenario.is_known_to(*system));
+            for system in turns {
                 let figures = self.turn(case, system).await;
                 let figures = figures.with_context(|| format!("{case}, {}", system.name()))?;
                 results.add(system, figures);
@@ -153,16 +183,41 @@ impl Plan {
     }
 
     async fn turn(&self, case: Case, system: System) -> Result<Figures> {
-        let server = self.ground.start(system).await?;
-        let channels = server.connections(case.connections).await?;
-        let channels = channels.iter().cycle().take(case.clients).enumerate();
-        let prepare =
-            channels.map(|(index, channel)| Client::prepare(case.scenario, channel.clone(), index));
-        let clients = try_join_all(prepare).await?;
-        let figures = load::measure(clients, server.pid(), self.timing).await?;
+        let mut server = self.ground.start(system).await?;
+        let figures = match case.scenario {
+            Scenario::Loop(work) => {
+                let clients = clients(work, case, &server).await?;
+                load::measure(clients, server.pid(), self.timing).await?
+            }
+            Scenario::Shot(shot) => {
+                let wires = server.connections(case.connections).await?;
+                let turn = Turn {
+                    ground: self.ground,
+                    system,
+                    server: &mut server,
+                    wires,
+                    size: case.size,
+                    timing: self.timing,
+                };
+                shot.fire(turn).await?
+            }
+        };
         server.stop().await?;
         Ok(figures)
     }
+}
+
+async fn clients(work: Work, case: Case, server: &Server) -> Result<Vec<Client>> {
+    if server.system() == System::Redis {
+        let connections = server.redis_connections(case.connections).await?;
+        let shared = connections.iter().cycle().take(case.size).enumerate();
+        let prepare = shared.map(|(index, one)| Client::prepare_redis(work, one.clone(), index));
+        return try_join_all(prepare).await;
+    }
+    let wires = server.connections(case.connections).await?;
+    let shared = wires.iter().cycle().take(case.size).enumerate();
+    let prepare = shared.map(|(index, wire)| Client::prepare(work, wire.clone(), index));
+    try_join_all(prepare).await
 }
 
 /// The systems, beginning with another one each round.
@@ -175,28 +230,68 @@ fn order(systems: &[System], round: usize) -> Vec<System> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shot::Shot;
+
+    const LOCK: Scenario = Scenario::Loop(Work::Lock);
+    const CONTENDED: Scenario = Scenario::Loop(Work::Contended);
+
+    fn sizes(clients: &[usize]) -> Sizes {
+        Sizes {
+            clients: clients.to_vec(),
+            watchers: vec![5],
+            waiters: vec![6],
+            leases: vec![7],
+            keys: vec![0, 8],
+        }
+    }
+
+    fn names(scenarios: &[Scenario], systems: &[System]) -> Vec<(&'static str, usize)> {
+        let cases = cases(scenarios, systems, &sizes(&[1, 32]), None).unwrap();
+        let names = cases.iter().map(|case| (case.scenario.name(), case.size));
+        names.collect()
+    }
 
     #[test]
     fn one_client_does_not_contend() {
-        let all = cases(&[Scenario::Lock, Scenario::Contended], &[1, 32], None).unwrap();
-        let names: Vec<_> = all.iter().map(|c| (c.scenario.name(), c.clients)).collect();
-        assert_eq!(names, [("lock", 1), ("lock", 32), ("contended", 32)]);
-        assert!(cases(&[Scenario::Contended], &[1], None).is_err());
+        let all = names(&[LOCK, CONTENDED], &System::ALL);
+        assert_eq!(all, [("lock", 1), ("lock", 32), ("contended", 32)]);
+        assert!(cases(&[CONTENDED], &System::ALL, &sizes(&[1]), None).is_err());
+    }
+
+    #[test]
+    fn a_shot_has_sizes_of_its_own() {
+        let shots = [Scenario::Shot(Shot::Start), Scenario::Shot(Shot::Herd)];
+        let all = names(&shots, &System::ALL);
+        assert_eq!(all, [("start", 0), ("start", 8), ("herd", 6)]);
+    }
+
+    #[test]
+    fn what_nobody_knows_is_left_out() {
+        let all = names(&[LOCK, CONTENDED], &[System::Floor]);
+        assert_eq!(all, [("lock", 1), ("lock", 32)]);
     }
 
     #[test]
     fn every_32_clients_have_a_connection_unless_told_otherwise() {
-        let connections =
-            |clients, given| cases(&[Scenario::Put], &[clients], given).unwrap()[0].connections;
+        let connections = |size, given| Case::new(LOCK, size, given).connections;
         assert_eq!([1, 32, 33, 256].map(|n| connections(n, None)), [1, 1, 2, 8]);
         assert_eq!(connections(32, Some(4)), 4);
+        let start = |size| Case::new(Scenario::Shot(Shot::Start), size, None).connections;
+        assert_eq!([0, 1_000_000].map(start), [1, 64]);
+    }
+
+    #[test]
+    fn a_case_tells_its_numbers() {
+        let text = |size| Case::new(LOCK, size, None).to_string();
+        assert_eq!(text(1), "lock, 1 client, 1 connection");
+        assert_eq!(text(64), "lock, 64 clients, 2 connections");
     }
 
     #[test]
     fn each_system_is_first_in_turn() {
         let first = |round| order(&System::ALL, round)[0];
         assert_eq!(
-            [first(0), first(1), first(2), first(3)],
+            [first(0), first(1), first(2), first(4)],
             [System::Latchd, System::Etcd, System::Floor, System::Latchd]
         );
     }

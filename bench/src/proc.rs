@@ -35,6 +35,13 @@ impl Usage {
     }
 }
 
+impl Usage {
+    /// Resident memory in MiB.
+    pub fn rss_mib(&self) -> f64 {
+        self.rss_kib as f64 / 1024.0
+    }
+}
+
 /// How long the files under `directory` are together, in bytes.
 ///
 /// # Errors

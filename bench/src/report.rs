@@ -6,15 +6,18 @@ use crate::{
     bound::Bound,
     figures::{self, Figures, Metric},
     results::{COMPARISONS, Results, Run},
+    sweep::Curve,
     system::System,
 };
 
+/// What stands for a figure that does not exist.
+const NONE: &str = "–";
 /// Of which part of a CPU on the load is as fast as it can.
 const BUSY: f64 = 0.9;
 /// What is said of figures that are then the load's rather than the server's.
 const LOAD_BOUND: &str = "  (the load's limit)";
 
-/// What stands above all tables. `load_time` is how long the loads take together.
+/// What stands above all tables. `load_time` is how long the closed loops take together.
 pub fn head(run: &Run, load_time: Duration) -> String {
     let machine = &run.machine;
     let names: Vec<&str> = machine
@@ -29,7 +32,7 @@ pub fn head(run: &Run, load_time: Duration) -> String {
     };
     format!(
         "{}\n{} CPUs for the server and the load together; data on {}; {} × {} s after {} s \
-         of warm-up; about {} min in all{unoptimized}\n",
+         of warm-up; about {} min of closed loops{unoptimized}\n",
         names.join(" | "),
         machine.cpus,
         machine.filesystem,
@@ -42,24 +45,26 @@ pub fn head(run: &Run, load_time: Duration) -> String {
 
 /// The table of one case: a row of medians for each system, then the ratios.
 pub fn table(results: &Results) -> String {
-    let mut lines = vec![format!("\n{}", results.case)];
-    let titles = Metric::ALL.map(|metric| metric.title().to_owned());
-    lines.push(row("", &titles, "spread"));
+    let columns = results.case.scenario.columns();
+    let titles = columns.iter().map(|metric| metric.title().to_owned());
+    let mut lines = vec![format!("\n{}", results.case), row("", titles, "spread")];
     for (system, rounds) in &results.rounds {
         let medians = Figures::medians(rounds);
-        let cells = cells(&medians, number);
-        let spread = format!("{:.0}%", figures::spread(rounds) * 100.0);
+        let cells = columns
+            .iter()
+            .map(|metric| number(*metric, medians.get(*metric)));
+        let spread = percent(figures::spread(rounds, columns[0]));
         let limited = if is_load_bound(&medians) {
             LOAD_BOUND
         } else {
             ""
         };
-        lines.push(row(system.name(), &cells, &spread) + limited);
+        lines.push(row(system.name(), cells, &spread) + limited);
     }
     for (ours, theirs) in COMPARISONS {
         if let Some(ratio) = results.ratio(ours, theirs) {
-            let cells = cells(&ratio, |_, value| times(value));
-            lines.push(row(&over(ours, theirs), &cells, ""));
+            let cells = columns.iter().map(|metric| times(ratio.get(*metric)));
+            lines.push(row(&over(ours, theirs), cells, ""));
         }
     }
     lines.extend(
@@ -67,6 +72,33 @@ pub fn table(results: &Results) -> String {
             .bound()
             .map(|bound| below(&bound, results.of_bound())),
     );
+    lines.join("\n") + "\n"
+}
+
+/// How cost grows: for each system a row for each size, and how many times as much the last one is
+/// as the first.
+pub fn curve(curve: &Curve) -> String {
+    let columns = curve.sweep.shot().columns();
+    let unit = curve.sweep.shot().unit().plural();
+    let titles = columns.iter().map(|metric| metric.title().to_owned());
+    let titles = std::iter::once(unit.to_owned()).chain(titles);
+    let mut lines = vec![format!("\n{}", curve.sweep.title()), row("", titles, "")];
+    for system in curve.systems() {
+        let points = curve.points(system);
+        for (size, figures) in &points {
+            let cells = columns
+                .iter()
+                .map(|metric| number(*metric, figures.get(*metric)));
+            let cells = std::iter::once(size.to_string()).chain(cells);
+            lines.push(row(system.name(), cells, ""));
+        }
+        if let [(_, first), .., (_, last)] = &points[..] {
+            let growth = last.over(first);
+            let cells = columns.iter().map(|metric| times(growth.get(*metric)));
+            let cells = std::iter::once(String::new()).chain(cells);
+            lines.push(row("last/first", cells, ""));
+        }
+    }
     lines.join("\n") + "\n"
 }
 
@@ -78,39 +110,41 @@ fn is_load_bound(figures: &Figures) -> bool {
 /// What one lock can reach, and how much of it latchd does.
 fn below(bound: &Bound, reached: Option<f64>) -> String {
     let most = format!(
-        "{:<14}{:>11.0}  = 1 ÷ (one RPC {:.0} us + one fsync {:.0} us)",
+        "{:<14}{:>12.0}  = 1 ÷ (one RPC {:.0} us + one fsync {:.0} us)",
         "bound",
         bound.per_second(),
         bound.rpc,
         bound.fsync
     );
-    let reached = reached.map(|ratio| format!("\n{:<14}{:>11}", "latchd/bound", times(ratio)));
+    let reached = reached.map(|ratio| format!("\n{:<14}{:>12}", "latchd/bound", times(ratio)));
     most + &reached.unwrap_or_default()
 }
 
-/// One line for each case: the ratios that matter most. Empty when there was nobody to compare with.
+/// One line for each case: how many times better latchd is in what counts most, and its part of the
+/// others' CPU time. Empty when there was nobody to compare with.
 pub fn summary(run: &Run) -> String {
-    let compared = |results: &Results| COMPARISONS.map(|(a, b)| results.ratio(a, b));
-    if run
-        .results
-        .iter()
-        .all(|results| compared(results) == [None; 2])
-    {
+    let met = |(ours, theirs): &(System, System)| {
+        let mut all = run.results.iter();
+        all.any(|results| results.ratio(*ours, *theirs).is_some())
+    };
+    let compared: Vec<_> = COMPARISONS.into_iter().filter(met).collect();
+    if compared.is_empty() {
         return String::new();
     }
-    let heads = COMPARISONS.map(|(ours, theirs)| pair(&over(ours, theirs), "CPU"));
-    let mut lines = vec![format!(
-        "\n{:<22}{}",
-        "ops/s and CPU per op",
-        heads.concat()
-    )];
+    let heads = compared
+        .iter()
+        .map(|(ours, theirs)| pair(&over(*ours, *theirs), "CPU"));
+    let heads: String = heads.collect();
+    let mut lines = vec![format!("\n{:<24}{heads}", "times better; CPU per op")];
     for results in &run.results {
-        let case = format!("{} {}", results.case.scenario.name(), results.case.clients);
-        let ratios = compared(results).map(|ratio| {
-            let of = |metric| times(ratio.map_or(f64::NAN, |ratio| ratio.get(metric)));
-            pair(&of(Metric::Throughput), &of(Metric::Cpu))
+        let case = format!("{} {}", results.case.scenario.name(), results.case.size);
+        let ratios = compared.iter().map(|(ours, theirs)| {
+            let ratio = results.ratio(*ours, *theirs);
+            let better = results.times_better(*ours, *theirs);
+            let cpu = ratio.map_or(f64::NAN, |ratio| ratio.get(Metric::Cpu));
+            pair(&times(better.unwrap_or(f64::NAN)), &times(cpu))
         });
-        lines.push(format!("{case:<22}{}", ratios.concat()));
+        lines.push(format!("{case:<24}{}", ratios.collect::<String>()));
     }
     lines.join("\n") + "\n"
 }
@@ -124,46 +158,73 @@ fn over(ours: System, theirs: System) -> String {
     format!("{}/{}", ours.name(), theirs.name())
 }
 
-fn cells(figures: &Figures, text: impl Fn(Metric, f64) -> String) -> [String; Metric::ALL.len()] {
-    Metric::ALL.map(|metric| text(metric, figures.get(metric)))
-}
-
-fn row(name: &str, cells: &[String], last: &str) -> String {
-    let cells: String = cells.iter().map(|cell| format!("{cell:>11}")).collect();
+fn row(name: &str, cells: impl Iterator<Item = String>, last: &str) -> String {
+    let cells: String = cells.map(|cell| format!("{cell:>12}")).collect();
     format!("{name:<14}{cells}{last:>9}").trim_end().to_owned()
 }
 
 fn number(metric: Metric, value: f64) -> String {
-    match metric {
-        _ if value.is_nan() => "–".to_owned(),
-        Metric::Cpu | Metric::Load | Metric::Rss => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
+    if value.is_nan() {
+        return NONE.to_owned();
     }
+    format!("{value:.*}", metric.digits())
 }
 
-fn times(ratio: f64) -> String {
+/// A ratio as people read it.
+pub fn times(ratio: f64) -> String {
     if ratio.is_nan() {
-        return "–".to_owned();
+        return NONE.to_owned();
     }
     format!("{ratio:.2}×")
+}
+
+fn percent(part: f64) -> String {
+    if part.is_nan() {
+        return String::new();
+    }
+    format!("{:.0}%", part * 100.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::samples;
+    use crate::{results::samples, sweep::Sweep};
 
     #[test]
     fn a_table_has_medians_spread_and_ratios() {
         let table = table(&samples::results());
         let expected = "
 txn-lock, 32 clients, 1 connection
-                    ops/s     p50 us     p99 us  CPU us/op load us/op    RSS MiB   spread
-latchd               2000       1234          –       55.5       44.4        9.9      20%
-etcd                 1000       1234          –       55.5       44.4        9.9      20%
-latchd/etcd         2.00×      1.00×          –      1.00×      1.00×      1.00×
+                     ops/s      p50 us      p99 us   CPU us/op  load us/op     RSS MiB   spread
+latchd                2000        1234           –        55.5        44.4         9.9      20%
+etcd                  1000        1234           –        55.5        44.4         9.9      20%
+latchd/etcd          2.00×       1.00×           –       1.00×       1.00×       1.00×
 ";
         assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn who_does_not_know_a_scenario_has_no_figures() {
+        let table = table(&samples::herd(10));
+        assert!(
+            table.contains("floor                    –           –"),
+            "{table}"
+        );
+        assert!(!table.contains("latchd/floor"), "{table}");
+    }
+
+    #[test]
+    fn growth_is_the_last_by_the_first() {
+        let curve = curve(&Curve {
+            sweep: Sweep::Waiters,
+            points: vec![samples::herd(10), samples::herd(100)],
+        });
+        let row = "latchd                 100         500";
+        assert!(curve.contains(row), "{curve}");
+        assert!(
+            curve.contains("last/first                       1.00×"),
+            "{curve}"
+        );
     }
 
     #[test]
@@ -171,8 +232,8 @@ latchd/etcd         2.00×      1.00×          –      1.00×      1.00×     
         let mut results = samples::results();
         results.bounds = samples::bounds();
         let expected = "
-bound                4000  = 1 ÷ (one RPC 50 us + one fsync 200 us)
-latchd/bound        0.50×
+bound                 4000  = 1 ÷ (one RPC 50 us + one fsync 200 us)
+latchd/bound         0.50×
 ";
         assert!(table(&results).ends_with(expected), "{}", table(&results));
     }
@@ -182,10 +243,7 @@ latchd/bound        0.50×
         let mut results = samples::results();
         assert!(!table(&results).contains(LOAD_BOUND));
         for (_, rounds) in &mut results.rounds {
-            let fast = Figures::from_fn(|metric| match metric {
-                Metric::Throughput => 40_000.0,
-                _ => 24.0,
-            });
+            let fast = Figures::of([(Metric::Throughput, 40_000.0), (Metric::Load, 24.0)]);
             *rounds = vec![fast];
         }
         assert!(table(&results).contains(LOAD_BOUND));
@@ -193,10 +251,13 @@ latchd/bound        0.50×
 
     #[test]
     fn the_summary_has_a_line_for_each_case() {
-        let summary = summary(&samples::run());
+        let mut run = samples::run();
+        run.results.push(samples::herd(1000));
+        let summary = summary(&run);
         let expected = "
-ops/s and CPU per op       latchd/etcd     CPU    latchd/floor     CPU
-txn-lock 32                      2.00×   1.00×               –       –
+times better; CPU per op     latchd/etcd     CPU
+txn-lock 32                        2.00×   1.00×
+herd 1000                          4.00×       –
 ";
         assert_eq!(summary, expected);
     }

@@ -16,14 +16,16 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use redis::AsyncConnectionConfig;
 use tempfile::TempDir;
 use tokio::{
     process::Child,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
     proc,
+    scenario::RedisConnection,
     system::{self, Binaries, Place, System},
     wire::Wire,
 };
@@ -31,7 +33,7 @@ use crate::{
 /// How long a server may take until it answers.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// How often it is asked until then.
-const ASK_EVERY: Duration = Duration::from_millis(10);
+const ASK_EVERY: Duration = Duration::from_millis(1);
 /// The folder for the data in a server's home.
 const DATA: &str = "data";
 /// File systems that keep nothing, where an fsync is free.
@@ -64,6 +66,7 @@ pub struct Server {
     client_port: u16,
     peer_port: u16,
     home: TempDir,
+    started_within: Duration,
 }
 
 impl Server {
@@ -79,6 +82,7 @@ impl Server {
             client_port,
             peer_port,
         };
+        let start = Instant::now();
         let child = spawn(system, binaries, &place, &home)?;
         let mut server = Self {
             system,
@@ -87,8 +91,9 @@ impl Server {
             client_port,
             peer_port,
             home,
+            started_within: Duration::ZERO,
         };
-        server.answers().await?;
+        server.answers(start).await?;
         Ok(server)
     }
 
@@ -102,9 +107,10 @@ impl Server {
             client_port: self.client_port,
             peer_port: self.peer_port,
         };
+        let start = Instant::now();
         self.child = spawn(self.system, binaries, &place, &self.home)?;
         self.pid = self.child.id().context("it has ended")?;
-        self.answers().await
+        self.answers(start).await
     }
 
     /// Sends a signal and waits until the process is gone; its data stay.
@@ -124,6 +130,16 @@ impl Server {
         self.home.path().join(DATA)
     }
 
+    /// What it is.
+    pub fn system(&self) -> System {
+        self.system
+    }
+
+    /// How long its last start took, from exec to the answer to a linearizable read.
+    pub fn started_within(&self) -> Duration {
+        self.started_within
+    }
+
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.pid
@@ -137,6 +153,17 @@ impl Server {
         try_join_all((0..count).map(|_| Wire::connect(self.client_port))).await
     }
 
+    /// As many connections to it, if it is Redis.
+    ///
+    /// # Errors
+    /// When it does not accept one.
+    pub async fn redis_connections(&self, count: usize) -> Result<Vec<RedisConnection>> {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.client_port))?;
+        let patient = AsyncConnectionConfig::new().set_response_timeout(None);
+        let connect = || client.get_multiplexed_async_connection_with_config(&patient);
+        Ok(try_join_all((0..count).map(|_| connect())).await?)
+    }
+
     /// Kills it with SIGKILL, waits until it is gone, and removes its data.
     ///
     /// # Errors
@@ -147,20 +174,32 @@ impl Server {
         Ok(())
     }
 
-    async fn answers(&mut self) -> Result<()> {
+    async fn answers(&mut self, start: Instant) -> Result<()> {
         let answered = timeout(START_LIMIT, self.first_answer()).await;
+        self.started_within = start.elapsed();
         answered.unwrap_or_else(|_| bail!("it does not answer: {}", self.last_words()))
     }
 
     /// A linearizable read succeeds only once there is somebody to vouch for it.
     async fn first_answer(&mut self) -> Result<()> {
-        while ask(self.client_port).await.is_err() {
+        while self.ask().await.is_err() {
             if let Some(status) = self.child.try_wait()? {
                 bail!("it ended with {status}: {}", self.last_words());
             }
             sleep(ASK_EVERY).await;
         }
         Ok(())
+    }
+
+    async fn ask(&self) -> Result<()> {
+        match self.system {
+            System::Redis => {
+                let mut connection = self.redis_connections(1).await?.remove(0);
+                let get = redis::cmd("GET").arg("bench").clone();
+                Ok(get.query_async::<()>(&mut connection).await?)
+            }
+            _ => ask(self.client_port).await,
+        }
     }
 
     /// The end of its log.
@@ -172,6 +211,10 @@ impl Server {
 }
 
 fn spawn(system: System, binaries: &Binaries, place: &Place<'_>, home: &TempDir) -> Result<Child> {
+    if system == System::Redis {
+        // The others make theirs themselves.
+        fs::create_dir_all(place.data_dir)?;
+    }
     binaries
         .command(system, place)?
         .stdin(Stdio::null())

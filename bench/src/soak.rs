@@ -78,6 +78,13 @@ struct Restart {
     rss_bytes: u64,
 }
 
+/// What was seen.
+pub struct Soaked {
+    clients: usize,
+    looks: Vec<Look>,
+    restarts: Vec<Restart>,
+}
+
 /// Soaks the server, restarts it, and prints what was seen.
 ///
 /// # Errors
@@ -88,52 +95,68 @@ pub async fn run(options: Options) -> Result<()> {
     let ground = Ground::find(options.ground, &systems)?;
     let machine = ground.machine(&systems).await?;
     println!(
-        "{}\n{} CPUs, data on {}\n",
+        "{}\n{} CPUs, data on {}",
         machine.versions[0].1, machine.cpus, machine.filesystem
     );
-    let mut server = ground.start(options.system).await?;
     let soak = Soak {
         cycles: options.cycles,
         clients: options.clients.into(),
         every: Duration::from_secs(options.every),
     };
-    println!(
-        "{:>9}{:>11}{:>11}{:>11}",
-        "seconds", "cycles", "disk MiB", "RSS MiB"
-    );
-    let looks = soak.run(&server).await?;
-    print!("{}", summary(&looks));
-    let mut restarts = Vec::new();
-    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        let restart = restart(&ground, &mut server, signal).await?;
-        print!("{}", restart.text());
-        restarts.push(restart);
-        // So that the next end finds something written.
-        let load = Soak {
-            cycles: soak.cycles.div_ceil(100),
-            ..soak
-        };
-        load.quietly(&server).await?;
-    }
-    server.stop().await?;
-    let document = json!({
-        "machine": { "cpus": machine.cpus, "filesystem": machine.filesystem },
-        "versions": json::versions(&machine),
-        "clients": soak.clients,
-        "looks": looks.iter().map(Look::value).collect::<Vec<_>>(),
-        "restarts": restarts.iter().map(Restart::value).collect::<Vec<_>>(),
-    });
+    let mut document = soak.whole(&ground, options.system).await?.value();
+    document["machine"] = json!({ "cpus": machine.cpus, "filesystem": machine.filesystem });
+    document["versions"] = json::versions(&machine).into();
     json::write(options.json.as_deref(), &document)
 }
 
+/// How much, by how many, and how often somebody looks.
 #[derive(Clone, Copy)]
-struct Soak {
+pub struct Soak {
     cycles: u64,
     clients: usize,
     every: Duration,
 }
 
 impl Soak {
+    /// A million cycles.
+    pub const USUAL: Soak = Soak {
+        cycles: 1_000_000,
+        clients: 64,
+        every: Duration::from_secs(10),
+    };
+
+    /// The cycles and the restarts; prints what is seen.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub async fn whole(self, ground: &Ground, system: System) -> Result<Soaked> {
+        let mut server = ground.start(system).await?;
+        println!(
+            "\n{:>9}{:>11}{:>11}{:>11}",
+            "seconds", "cycles", "disk MiB", "RSS MiB"
+        );
+        let looks = self.run(&server).await?;
+        print!("{}", summary(&looks));
+        let mut restarts = Vec::new();
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            let restart = restart(ground, &mut server, signal).await?;
+            print!("{}", restart.text());
+            restarts.push(restart);
+            // So that the next end finds something written.
+            let load = Soak {
+                cycles: self.cycles.div_ceil(100),
+                ..self
+            };
+            load.quietly(&server).await?;
+        }
+        server.stop().await?;
+        Ok(Soaked {
+            clients: self.clients,
+            looks,
+            restarts,
+        })
+    }
+
     /// All cycles; what was seen meanwhile.
     async fn run(self, server: &Server) -> Result<Vec<Look>> {
         let began = Instant::now();
@@ -199,14 +222,35 @@ impl Soak {
     }
 }
 
+impl Soaked {
+    /// The same for programs.
+    pub fn value(&self) -> Value {
+        json!({
+            "clients": self.clients,
+            "looks": self.looks.iter().map(Look::value).collect::<Vec<_>>(),
+            "restarts": self.restarts.iter().map(Restart::value).collect::<Vec<_>>(),
+        })
+    }
+
+    /// After how many cycles how many MiB were on disk and resident.
+    pub fn series(&self) -> [Vec<(f64, f64)>; 2] {
+        let of = |bytes: fn(&Look) -> u64| {
+            let looks = self.looks.iter();
+            looks
+                .map(|look| (look.cycles as f64, bytes(look) as f64 / MIB))
+                .collect()
+        };
+        [of(|look| look.disk_bytes), of(|look| look.rss_bytes)]
+    }
+}
+
 /// Ends the server in this way, and starts it again.
 async fn restart(ground: &Ground, server: &mut Server, signal: Signal) -> Result<Restart> {
     server.end(signal).await?;
-    let began = Instant::now();
     ground.restart(server).await?;
     Ok(Restart {
         signal,
-        took: began.elapsed(),
+        took: server.started_within(),
         rss_bytes: Usage::of(server.pid())?.rss_kib * 1024,
     })
 }

@@ -18,11 +18,13 @@ pub enum System {
     Etcd,
     /// A tonic server that answers at once and stores nothing
     Floor,
+    /// Redis with appendfsync always
+    Redis,
 }
 
 impl System {
     /// All, in the order of the table's rows.
-    pub const ALL: [System; 3] = [System::Latchd, System::Etcd, System::Floor];
+    pub const ALL: [System; 4] = [System::Latchd, System::Etcd, System::Floor, System::Redis];
 
     /// Its name, as the flag has it.
     pub fn name(self) -> &'static str {
@@ -30,6 +32,7 @@ impl System {
             System::Latchd => "latchd",
             System::Etcd => "etcd",
             System::Floor => "floor",
+            System::Redis => "redis",
         }
     }
 }
@@ -57,12 +60,14 @@ impl Binaries {
         systems: &[System],
         latchd: Option<PathBuf>,
         etcd: Option<PathBuf>,
+        redis: Option<PathBuf>,
     ) -> Result<Self> {
         let find = |system: System| {
             let path = match system {
                 System::Latchd => find_latchd(latchd.clone())?,
                 System::Etcd => find_etcd(etcd.clone())?,
                 System::Floor => env::current_exe()?,
+                System::Redis => find_redis(redis.as_deref()).context(NO_REDIS)?,
             };
             Ok((system, path))
         };
@@ -84,6 +89,7 @@ impl Binaries {
             System::Latchd => command.args(latchd_flags(place)),
             System::Etcd => command.args(latchd_flags(place)).args(etcd_flags(place)),
             System::Floor => command.args(floor_arguments(place)),
+            System::Redis => command.args(redis_arguments(place)),
         };
         Ok(command)
     }
@@ -103,7 +109,12 @@ impl Binaries {
             output.status
         );
         let text = String::from_utf8_lossy(&output.stdout);
-        Ok(text.lines().next().unwrap_or_default().to_owned())
+        let line = text.lines().next().unwrap_or_default();
+        // Redis goes on about its build.
+        let line = line
+            .split_once(" sha=")
+            .map_or(line, |(version, _)| version);
+        Ok(line.to_owned())
     }
 
     /// The binary without arguments, and without variables that would configure it behind the
@@ -143,6 +154,35 @@ fn etcd_flags(place: &Place) -> [String; 4] {
 fn floor_arguments(place: &Place) -> [String; 3] {
     let address = format!("127.0.0.1:{}", place.client_port);
     ["floor".to_owned(), "--listen".to_owned(), address]
+}
+
+/// Every write is on the disk before it is answered, as with the others; no snapshots beside.
+fn redis_arguments(place: &Place) -> Vec<String> {
+    let port = place.client_port.to_string();
+    let directory = place.data_dir.display().to_string();
+    let pairs = [
+        ["--bind", "127.0.0.1"],
+        ["--port", &port],
+        ["--dir", &directory],
+        ["--appendonly", "yes"],
+        ["--appendfsync", "always"],
+        ["--save", ""],
+        ["--daemonize", "no"],
+    ];
+    pairs.concat().iter().map(|&text| text.to_owned()).collect()
+}
+
+/// What is said when it is asked for and not there.
+pub const NO_REDIS: &str = "no redis-server in PATH: install it (Debian: apt-get install redis-server), or give --redis PATH";
+
+/// The given redis-server, or the one in PATH.
+pub fn find_redis(given: Option<&Path>) -> Option<PathBuf> {
+    if let Some(path) = given {
+        return path.is_file().then(|| path.to_owned());
+    }
+    let path = env::var_os("PATH")?;
+    let mut candidates = env::split_paths(&path).map(|folder| folder.join("redis-server"));
+    candidates.find(|candidate| candidate.is_file())
 }
 
 /// The URL of a loopback port.
@@ -204,17 +244,18 @@ mod tests {
     #[test]
     fn a_missing_binary_is_an_error_that_says_what_to_do() {
         let nowhere = || Some(PathBuf::from("/nowhere"));
-        let text = |system| match Binaries::find(&[system], nowhere(), nowhere()) {
+        let text = |system| match Binaries::find(&[system], nowhere(), nowhere(), nowhere()) {
             Ok(_) => String::new(),
             Err(error) => error.to_string(),
         };
         assert!(text(System::Latchd).contains("cargo build --release"));
         assert!(text(System::Etcd).contains("./test"));
+        assert!(text(System::Redis).contains("redis-server"));
     }
 
     #[test]
     fn a_binary_that_is_not_needed_may_be_missing() {
         let nowhere = Some(PathBuf::from("/nowhere"));
-        assert!(Binaries::find(&[System::Floor], nowhere.clone(), nowhere).is_ok());
+        assert!(Binaries::find(&[System::Floor], nowhere.clone(), nowhere, None).is_ok());
     }
 }

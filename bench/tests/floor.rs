@@ -21,20 +21,22 @@ fn scratch() -> Result<TempDir> {
 }
 
 fn run_on_floor(scratch: &Path) -> Result<Value> {
-    let json = scratch.join("figures.json");
     let output = bench()
         .args([
             "--system=floor",
             "--rounds=1",
             "--seconds=0.1",
             "--clients=1,16",
+            "--watchers=3",
+            "--connections=2",
+            "--out",
         ])
-        .args(["--connections=2", "--json"])
-        .arg(&json)
+        .arg(scratch.join("out"))
         .arg("--data-dir")
         .arg(scratch.join("data"))
         .output()?;
     ensure!(output.status.success(), "{output:?}");
+    let json = scratch.join("out/figures.json");
     Ok(serde_json::from_str(&fs::read_to_string(json)?)?)
 }
 
@@ -45,14 +47,32 @@ fn every_scenario_runs_and_leaves_nothing() -> Result<()> {
     let cases = figures["cases"].as_array().context("no cases")?;
     assert_eq!(
         cases.len(),
-        14,
-        "eight scenarios, but one client does not contend"
+        13,
+        "six closed loops with 1 and 16 clients, and one fan-out"
     );
     for case in cases {
-        let rate = &case["systems"]["floor"]["median"]["ops_per_second"];
+        let median = &case["systems"]["floor"]["median"];
+        let rate = match case["scenario"].as_str() {
+            Some("fan-out") => &median["events_per_second"],
+            _ => &median["ops_per_second"],
+        };
         assert!(rate.as_f64() > Some(0.0), "{case:#}");
     }
     assert_eq!(fs::read_dir(scratch.path().join("data"))?.count(), 0);
+    Ok(())
+}
+
+#[test]
+fn a_run_leaves_plots_and_goals() -> Result<()> {
+    let scratch = scratch()?;
+    run_on_floor(scratch.path())?;
+    for name in ["throughput", "latency-lock", "latency-keepalive"] {
+        let file = scratch.path().join(format!("out/{name}.svg"));
+        let svg = fs::read_to_string(&file)?;
+        assert!(svg.contains("floor") && svg.ends_with("</svg>\n"), "{svg}");
+    }
+    let goals = fs::read_to_string(scratch.path().join("out/goals.md"))?;
+    assert!(goals.contains("| not measured |"), "{goals}");
     Ok(())
 }
 
@@ -68,6 +88,8 @@ fn a_server_that_does_not_start_is_told_with_its_reason() -> Result<()> {
     let output = bench()
         .args(["--system=latchd", "--latchd"])
         .arg(&broken)
+        .arg("--out")
+        .arg(scratch.path())
         .arg("--data-dir")
         .arg(scratch.path().join("data"))
         .output()?;

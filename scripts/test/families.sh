@@ -13,7 +13,7 @@ unit     the tests beside the code, in every crate
 server   whole-server tests, in-process
 crates   the tests of the other crates: proto, client, cli, bench
 doc      the examples in the documentation
-outside  the latchd binary under etcdctl, clients of five languages, and kill -9
+outside  the latchd binary under etcdctl, clients of five languages, kill -9, and the bench
 deny     licences, sources and advisories of the dependencies
 LIST
 }
@@ -45,7 +45,7 @@ family_unit() { run_programs '^[a-z]+/src/'; }
 
 family_server() { run_programs '^server/tests/'; }
 
-family_crates() { run_programs '^(proto|client|cli|bench)/tests/'; }
+family_crates() { run_programs '^((proto|client|cli)/tests/|bench/tests/floor)'; }
 
 family_doc() {
     tests "cargo test --doc" cargo test --workspace --doc
@@ -53,7 +53,7 @@ family_doc() {
 
 family_outside() {
     export LATCHD_BIN=$target/release/latchd
-    run_programs '^conformance/tests/'
+    run_programs '^(conformance/tests/|bench/tests/servers)'
 }
 
 family_deny() {

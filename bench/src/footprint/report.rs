@@ -54,13 +54,28 @@ pub fn idle(all: &[Weighed], systems: &[System]) -> String {
     format!("{:<33}{cells}\n", "before, with 10 connections, MiB")
 }
 
-fn idle_bytes(all: &[Weighed], system: System) -> u64 {
+/// The least that a system took before the pieces came.
+pub fn idle_bytes(all: &[Weighed], system: System) -> u64 {
     let of_system = all.iter().filter(|weighed| weighed.system == system);
     of_system.map(|weighed| weighed.before).min().unwrap_or(0)
 }
 
 /// Everything.
 pub fn document(machine: &Machine, all: &[Weighed]) -> Value {
+    let idle = machine.versions.iter().map(|(system, _)| {
+        let bytes = idle_bytes(all, *system);
+        (system.name().to_owned(), json!(bytes))
+    });
+    json!({
+        "machine": { "cpus": machine.cpus, "filesystem": machine.filesystem },
+        "versions": json::versions(machine),
+        "before_bytes": idle.collect::<Map<_, _>>(),
+        "pieces": pieces(all),
+    })
+}
+
+/// By the name of each piece, what it took on each system.
+pub fn pieces(all: &[Weighed]) -> Map<String, Value> {
     let mut pieces = Map::new();
     for weighed in all {
         let piece = pieces.entry(weighed.piece.name());
@@ -71,16 +86,7 @@ pub fn document(machine: &Machine, all: &[Weighed]) -> Value {
             "bytes_per_piece": weighed.per_piece(),
         });
     }
-    let idle = machine.versions.iter().map(|(system, _)| {
-        let bytes = idle_bytes(all, *system);
-        (system.name().to_owned(), json!(bytes))
-    });
-    json!({
-        "machine": { "cpus": machine.cpus, "filesystem": machine.filesystem },
-        "versions": json::versions(machine),
-        "before_bytes": idle.collect::<Map<_, _>>(),
-        "pieces": pieces,
-    })
+    pieces
 }
 
 #[cfg(test)]

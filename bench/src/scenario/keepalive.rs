@@ -20,14 +20,14 @@ pub struct Keeper {
 
 impl Keeper {
     /// One with a lease of its own and an open stream.
-    pub async fn prepare(channel: Wire) -> Result<Self> {
+    pub async fn prepare(wire: Wire) -> Result<Self> {
         let request = LeaseKeepAliveRequest {
-            id: grant(channel.clone()).await?,
+            id: grant(wire.clone()).await?,
         };
         let (mut requests, sent) = mpsc::channel(1);
         // The first request goes out with the call: some servers answer its headers only then.
         requests.try_send(request)?;
-        let opened = LeaseClient::new(channel).lease_keep_alive(sent).await;
+        let opened = LeaseClient::new(wire).lease_keep_alive(sent).await;
         let mut keeper = Self {
             request,
             requests,

@@ -8,19 +8,19 @@ use super::grant;
 
 /// Takes a lease and gives it back, over and over.
 pub struct Granter {
-    channel: Wire,
+    wire: Wire,
 }
 
 impl Granter {
     /// One without a lease.
-    pub fn prepare(channel: Wire) -> Self {
-        Self { channel }
+    pub fn prepare(wire: Wire) -> Self {
+        Self { wire }
     }
 
     /// LeaseGrant, and LeaseRevoke of what was granted.
     pub async fn operate(&mut self) -> Result<()> {
-        let id = grant(self.channel.clone()).await?;
-        let mut leases = LeaseClient::new(self.channel.clone());
+        let id = grant(self.wire.clone()).await?;
+        let mut leases = LeaseClient::new(self.wire.clone());
         let revoked = leases.lease_revoke(LeaseRevokeRequest { id }).await;
         revoked.context("LeaseRevoke")?;
         Ok(())

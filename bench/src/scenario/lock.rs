@@ -14,20 +14,20 @@ pub struct Locker {
 
 impl Locker {
     /// One with a lease of its own, for the lock `name`.
-    pub async fn prepare(channel: Wire, name: &str) -> Result<Self> {
-        let lease = grant(channel.clone()).await?;
-        Ok(Self::on(channel, name, lease))
+    pub async fn prepare(wire: Wire, name: &str) -> Result<Self> {
+        let lease = grant(wire.clone()).await?;
+        Ok(Self::on(wire, name, lease))
     }
 
     /// One with a lease that lives for `ttl` seconds.
-    pub async fn short_lived(channel: Wire, name: &str, ttl: i64) -> Result<Self> {
-        let lease = grant_for(channel.clone(), ttl).await?;
-        Ok(Self::on(channel, name, lease))
+    pub async fn short_lived(wire: Wire, name: &str, ttl: i64) -> Result<Self> {
+        let lease = grant_for(wire.clone(), ttl).await?;
+        Ok(Self::on(wire, name, lease))
     }
 
-    fn on(channel: Wire, name: &str, lease: i64) -> Self {
+    fn on(wire: Wire, name: &str, lease: i64) -> Self {
         Self {
-            locks: LockClient::new(channel),
+            locks: LockClient::new(wire),
             request: LockRequest {
                 name: name.to_owned().into(),
                 lease,

@@ -1,4 +1,5 @@
-//! What the clients do: one file for each kind of client.
+//! What is measured. In a [`Work`], clients do one thing over and over: one file for each kind of
+//! client. In a [`Shot`], one thing happens and is timed (see [`shot`](crate::shot)).
 //!
 //! A client prepares itself (leases, keys) before the load begins; `operate` is one operation and
 //! sends nothing but what the scenario is about. Every reply is looked at: a server that is fast
@@ -8,14 +9,17 @@ mod keepalive;
 mod kv;
 mod lease;
 pub mod lock;
+mod redis;
 mod txn_lock;
 
-use crate::wire::Wire;
-use anyhow::{Context, Result};
-use clap::ValueEnum;
+use anyhow::{Context, Result, bail};
+use clap::{ValueEnum, builder::PossibleValue};
 use latchd_proto::etcdserverpb::{LeaseGrantRequest, lease_client::LeaseClient};
 
+use crate::{figures::Metric, shot::Shot, system::System, wire::Wire};
+
 pub use kv::VALUE;
+pub use redis::Connection as RedisConnection;
 
 /// How long the clients' leases live, in seconds: longer than any round, so that nobody renews.
 const LEASE_TTL: i64 = 3600;
@@ -23,8 +27,17 @@ const LEASE_TTL: i64 = 3600;
 const GROUP: usize = 8;
 
 /// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
+    /// Clients do it over and over.
+    Loop(Work),
+    /// It happens, and is timed.
+    Shot(Shot),
+}
+
+/// What closed-loop clients do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Work {
     /// Lock and Unlock of the Lock service, each client on a name of its own
     Lock,
     /// The same through Txn and DeleteRange, as Go's concurrency.Mutex does it
@@ -43,46 +56,169 @@ pub enum Scenario {
     ContendedGroups,
 }
 
-impl Scenario {
+/// What a case has a number of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Closed-loop clients.
+    Client,
+    /// Watchers.
+    Watcher,
+    /// Callers that wait for a lock.
+    Waiter,
+    /// Leases.
+    Lease,
+    /// Keys.
+    Key,
+}
+
+impl Unit {
+    /// Its plural, as the flags and the JSON have it.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Unit::Client => "clients",
+            Unit::Watcher => "watchers",
+            Unit::Waiter => "waiters",
+            Unit::Lease => "leases",
+            Unit::Key => "keys",
+        }
+    }
+}
+
+impl Work {
     /// All, in the order in which they run.
-    pub const ALL: [Scenario; 8] = [
-        Scenario::Lock,
-        Scenario::TxnLock,
-        Scenario::Put,
-        Scenario::Get,
-        Scenario::Keepalive,
-        Scenario::GrantRevoke,
-        Scenario::Contended,
-        Scenario::ContendedGroups,
+    const ALL: [Work; 8] = [
+        Work::Lock,
+        Work::TxnLock,
+        Work::Put,
+        Work::Get,
+        Work::Keepalive,
+        Work::GrantRevoke,
+        Work::Contended,
+        Work::ContendedGroups,
     ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Work::Lock => "lock",
+            Work::TxnLock => "txn-lock",
+            Work::Put => "put",
+            Work::Get => "get",
+            Work::Keepalive => "keepalive",
+            Work::GrantRevoke => "grant-revoke",
+            Work::Contended => "contended",
+            Work::ContendedGroups => "contended-groups",
+        }
+    }
+
+    fn contends(self) -> bool {
+        matches!(self, Work::Contended | Work::ContendedGroups)
+    }
+}
+
+/// Every one there is.
+const EVERY: [Scenario; Work::ALL.len() + Shot::ALL.len()] = {
+    let mut every = [Scenario::Loop(Work::Lock); Work::ALL.len() + Shot::ALL.len()];
+    let (mut n, mut shots) = (0, 0);
+    while n < Work::ALL.len() {
+        every[n] = Scenario::Loop(Work::ALL[n]);
+        n += 1;
+    }
+    while shots < Shot::ALL.len() {
+        every[n + shots] = Scenario::Shot(Shot::ALL[shots]);
+        shots += 1;
+    }
+    every
+};
+
+impl Scenario {
+    /// Those of a run that is told nothing else, in their order. The others show how cost grows, and
+    /// have a place in the sweeps.
+    pub fn compared() -> Vec<Scenario> {
+        let mut all = EVERY.to_vec();
+        all.retain(|scenario| !matches!(scenario, Scenario::Shot(shot) if shot.is_for_sweeps()));
+        all
+    }
 
     /// Its name, as the flag has it.
     pub fn name(self) -> &'static str {
         match self {
-            Scenario::Lock => "lock",
-            Scenario::TxnLock => "txn-lock",
-            Scenario::Put => "put",
-            Scenario::Get => "get",
-            Scenario::Keepalive => "keepalive",
-            Scenario::GrantRevoke => "grant-revoke",
-            Scenario::Contended => "contended",
-            Scenario::ContendedGroups => "contended-groups",
+            Scenario::Loop(work) => work.name(),
+            Scenario::Shot(shot) => shot.name(),
         }
     }
 
-    /// With fewer clients it would be another scenario.
-    pub fn least_clients(self) -> usize {
+    /// What there is a number of.
+    pub fn unit(self) -> Unit {
         match self {
-            Scenario::Contended => 2,
-            Scenario::ContendedGroups => 2 * GROUP,
-            _ => 1,
+            Scenario::Loop(_) => Unit::Client,
+            Scenario::Shot(shot) => shot.unit(),
+        }
+    }
+
+    /// With fewer it would be another scenario.
+    pub fn least(self) -> usize {
+        match self {
+            Scenario::Loop(Work::Contended) => 2,
+            Scenario::Loop(Work::ContendedGroups) => 2 * GROUP,
+            Scenario::Loop(_) => 1,
+            Scenario::Shot(shot) => shot.least(),
+        }
+    }
+
+    /// What is measured: the columns of its table. The first one counts most.
+    pub fn columns(self) -> &'static [Metric] {
+        match self {
+            Scenario::Loop(_) => &[
+                Metric::Throughput,
+                Metric::P50,
+                Metric::P99,
+                Metric::Cpu,
+                Metric::Load,
+                Metric::Rss,
+            ],
+            Scenario::Shot(shot) => shot.columns(),
+        }
+    }
+
+    /// What only the JSON and the plots have room for.
+    pub fn details(self) -> &'static [Metric] {
+        match self {
+            Scenario::Loop(_) => &[Metric::P90, Metric::P999, Metric::Slowest],
+            Scenario::Shot(_) => &[],
+        }
+    }
+
+    /// Whether a system can do it. The floor holds no lock for anybody and remembers nothing; Redis
+    /// has no queue of waiters, no watch that misses nothing, and no lease apart from its key.
+    pub fn is_known_to(self, system: System) -> bool {
+        match (system, self) {
+            (System::Latchd | System::Etcd, _) => true,
+            (System::Floor, Scenario::Loop(work)) => !work.contends(),
+            (System::Floor, Scenario::Shot(shot)) => shot == Shot::FanOut,
+            (System::Redis, Scenario::Loop(work)) => {
+                matches!(work, Work::Lock | Work::Put | Work::Get)
+            }
+            (System::Redis, Scenario::Shot(_)) => false,
         }
     }
 
     /// Whether one lock goes from client to client, so that its [`Bound`](crate::bound::Bound)
     /// says what could be reached.
     pub fn hands_over(self) -> bool {
-        self == Scenario::Contended
+        self == Scenario::Loop(Work::Contended)
+    }
+}
+
+impl ValueEnum for Scenario {
+    fn value_variants<'a>() -> &'a [Self] {
+        &EVERY
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Scenario::Loop(work) => work.to_possible_value(),
+            Scenario::Shot(shot) => shot.to_possible_value(),
+        }
     }
 }
 
@@ -94,36 +230,61 @@ pub enum Client {
     Get(kv::Getter),
     Keepalive(keepalive::Keeper),
     GrantRevoke(lease::Granter),
+    Redis(redis::RedisClient),
 }
 
 impl Client {
-    /// Client number `index` of a scenario.
+    /// Client number `index` of a work, speaking gRPC.
     ///
     /// # Errors
     /// When the server refuses what it prepares.
-    pub async fn prepare(scenario: Scenario, channel: Wire, index: usize) -> Result<Self> {
+    pub async fn prepare(work: Work, wire: Wire, index: usize) -> Result<Self> {
         let own = format!("bench/{index}");
         let prepared = async {
-            Ok(match scenario {
-                Scenario::Lock => Self::Lock(lock::Locker::prepare(channel, &own).await?),
-                Scenario::TxnLock => {
-                    Self::TxnLock(txn_lock::TxnLocker::prepare(channel, &own).await?)
-                }
-                Scenario::Put => Self::Put(kv::Putter::prepare(channel, own)),
-                Scenario::Get => Self::Get(kv::Getter::prepare(channel, own).await?),
-                Scenario::Keepalive => Self::Keepalive(keepalive::Keeper::prepare(channel).await?),
-                Scenario::GrantRevoke => Self::GrantRevoke(lease::Granter::prepare(channel)),
-                Scenario::Contended => {
-                    Self::Lock(lock::Locker::prepare(channel, "bench/all").await?)
-                }
-                Scenario::ContendedGroups => {
+            Ok(match work {
+                Work::Lock => Self::Lock(lock::Locker::prepare(wire, &own).await?),
+                Work::TxnLock => Self::TxnLock(txn_lock::TxnLocker::prepare(wire, &own).await?),
+                Work::Put => Self::Put(kv::Putter::prepare(wire, own)),
+                Work::Get => Self::Get(kv::Getter::prepare(wire, own).await?),
+                Work::Keepalive => Self::Keepalive(keepalive::Keeper::prepare(wire).await?),
+                Work::GrantRevoke => Self::GrantRevoke(lease::Granter::prepare(wire)),
+                Work::Contended => Self::Lock(lock::Locker::prepare(wire, "bench/all").await?),
+                Work::ContendedGroups => {
                     let group = format!("bench/group/{}", index / GROUP);
-                    Self::Lock(lock::Locker::prepare(channel, &group).await?)
+                    Self::Lock(lock::Locker::prepare(wire, &group).await?)
                 }
             })
         };
         let prepared: Result<Self> = prepared.await;
         prepared.with_context(|| format!("preparing client {index}"))
+    }
+
+    /// Client number `index` of a work, speaking to Redis.
+    ///
+    /// # Errors
+    /// When the server refuses what it prepares, or Redis has no such thing.
+    pub async fn prepare_redis(
+        work: Work,
+        connection: RedisConnection,
+        index: usize,
+    ) -> Result<Self> {
+        let own = format!("bench/{index}");
+        Ok(Self::Redis(match work {
+            Work::Lock => redis::RedisClient::locker(connection, own).await?,
+            Work::Put => redis::RedisClient::putter(connection, own),
+            Work::Get => redis::RedisClient::getter(connection, own).await?,
+            other => bail!("Redis does not do {}", other.name()),
+        }))
+    }
+
+    /// Overwrites one of these keys after the other.
+    pub fn putting(wire: Wire, keys: impl Iterator<Item = String>) -> Self {
+        Self::Put(kv::Putter::among(wire, keys))
+    }
+
+    /// Reads one of these keys after the other; they are there, with [`VALUE`].
+    pub fn getting(wire: Wire, keys: impl Iterator<Item = String>) -> Self {
+        Self::Get(kv::Getter::among(wire, keys))
     }
 
     /// One operation.
@@ -138,19 +299,20 @@ impl Client {
             Self::Get(client) => client.operate().await,
             Self::Keepalive(client) => client.operate().await,
             Self::GrantRevoke(client) => client.operate().await,
+            Self::Redis(client) => client.operate().await,
         }
     }
 }
 
 /// A lease that outlives the round.
-async fn grant(channel: Wire) -> Result<i64> {
-    grant_for(channel, LEASE_TTL).await
+async fn grant(wire: Wire) -> Result<i64> {
+    grant_for(wire, LEASE_TTL).await
 }
 
 /// A lease of `ttl` seconds.
-async fn grant_for(channel: Wire, ttl: i64) -> Result<i64> {
+async fn grant_for(wire: Wire, ttl: i64) -> Result<i64> {
     let request = LeaseGrantRequest { ttl, id: 0 };
-    let granted = LeaseClient::new(channel).lease_grant(request).await;
+    let granted = LeaseClient::new(wire).lease_grant(request).await;
     Ok(granted.context("LeaseGrant")?.into_inner().id)
 }
 
@@ -160,9 +322,16 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_flag() {
-        for scenario in Scenario::ALL {
+        for scenario in EVERY {
             let parsed = Scenario::from_str(scenario.name(), false);
             assert_eq!(parsed, Ok(scenario));
         }
+    }
+
+    #[test]
+    fn what_only_sweeps_need_is_left_to_them() {
+        let names: Vec<_> = Scenario::compared().iter().map(|s| s.name()).collect();
+        assert!(names.contains(&"herd") && names.contains(&"lock"));
+        assert!(!names.contains(&"keys") && !names.contains(&"leases"));
     }
 }

@@ -21,11 +21,11 @@ pub struct TxnLocker {
 
 impl TxnLocker {
     /// One with a lease of its own, for the lock `name`.
-    pub async fn prepare(channel: Wire, name: &str) -> Result<Self> {
-        let lease = grant(channel.clone()).await?;
+    pub async fn prepare(wire: Wire, name: &str) -> Result<Self> {
+        let lease = grant(wire.clone()).await?;
         let key = format!("{name}/{lease:x}");
         Ok(Self {
-            kv: KvClient::new(channel),
+            kv: KvClient::new(wire),
             lock: lock(name, &key, lease),
             unlock: DeleteRangeRequest {
                 key: key.into(),

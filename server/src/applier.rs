@@ -1,11 +1,9 @@
 //! The one writer: takes a batch, applies it in one transaction, commits once, publishes, replies.
 //!
-//! Nothing leaves before the commit: no reply, no event, no lease's deadline. In production it
-//! runs on a thread of its own; tests that pause time run it inline ([`Proposer::inline`]).
+//! Nothing leaves before the commit: no reply, no event, no lease's deadline. Who runs it, and
+//! when, is the [`crate::proposer`]'s.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 
 use crate::apply::apply;
 use crate::clock;
@@ -16,12 +14,9 @@ use crate::metrics::METRICS;
 use crate::mvcc::Store;
 use crate::mvcc::state::State;
 use crate::mvcc::write::{Batch, LeaseEffect, Written};
-use crate::proposer::{Job, Proposer};
+use crate::proposer::Job;
 use crate::watch::Hub;
 use tokio::sync::oneshot;
-
-/// The process's exit status when the writer fails (`EX_IOERR`).
-const EXIT_WRITER_FAILED: i32 = 74;
 
 /// An answer that waits for the commit, and who waits for it.
 type Answer = (oneshot::Sender<Result<Reply>>, Result<Reply>);
@@ -134,28 +129,5 @@ impl Applier {
                 self.lessor.revoked(*id);
             }
         }
-    }
-
-    /// Runs on a thread of its own until `proposer` is closed and empty. If it fails, the process
-    /// ends: a server that can't write must not look alive.
-    pub fn spawn(mut self, proposer: Proposer) -> std::io::Result<JoinHandle<()>> {
-        thread::Builder::new()
-            .name("latchd-applier".into())
-            .spawn(move || {
-                let work = || {
-                    while let Some(jobs) = proposer.take() {
-                        self.run(jobs)?;
-                    }
-                    Ok(())
-                };
-                let outcome: thread::Result<Result<()>> = catch_unwind(AssertUnwindSafe(work));
-                let reason = match outcome {
-                    Ok(Ok(())) => return,
-                    Ok(Err(error)) => error.to_string(),
-                    Err(_) => "the writer panicked".to_owned(),
-                };
-                tracing::error!(%reason, "the store cannot be written to; latchd stops");
-                std::process::exit(EXIT_WRITER_FAILED);
-            })
     }
 }

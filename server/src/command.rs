@@ -57,6 +57,15 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether it may take much longer than a commit, whatever it is about.
+    #[must_use]
+    pub fn may_take_long(&self) -> bool {
+        matches!(
+            self,
+            Command::Compact(_) | Command::Trim | Command::Defragment
+        )
+    }
+
     /// What the command weighs in the queue, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {

@@ -23,6 +23,7 @@ use crate::clock;
 use crate::config::ConnectionSettings;
 use crate::grpc::GrpcRouter;
 use crate::http::HttpRouter;
+use crate::proposer::Proposer;
 use crate::socket::{Connection, Listener};
 use crate::streams::Streams;
 
@@ -48,6 +49,8 @@ pub struct Routes {
     pub grpc: GrpcRouter,
     /// All others.
     pub http: HttpRouter,
+    /// Has what they ask for written.
+    pub proposer: Proposer,
     /// Which of them are answered.
     pub door: Door,
     /// How connections are kept.
@@ -174,7 +177,7 @@ async fn serve_connection(
     if !spoke {
         return;
     }
-    let (door, streams) = (routes.door, Streams::default());
+    let (door, streams) = (routes.door, Streams::new(routes.proposer.clone()));
     let builder = builder(door, routes.settings, streams.clone());
     let service = service_fn(move |request| Arc::clone(&routes).answer(request));
     let stream = TokioIo::new(stream);

@@ -1,63 +1,47 @@
-//! The queue of writes.
+//! The queue of writes, and who empties it.
 //!
 //! One queue, two lanes: clients share a bound and are told `too many requests` beyond it;
 //! clean-up (a dropped waiter, an expired lease) is never refused, because what it undoes exists
 //! already and bounds it. Both lanes keep one order, so that a clean-up always runs after the put
 //! that it undoes.
+//!
+//! One writer at a time: the writer's thread, or a connection at the end of its round
+//! ([`Proposer::attend`]), which has all that its streams asked for written at once and answered
+//! without waking anybody. The thread does what nobody attends to, what gathered meanwhile, and
+//! all of it as long as several connections have their writes in one batch.
 
+mod queue;
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::applier::Applier;
-use crate::command::{Command, Lane, Reply};
+use crate::clock;
+use crate::command::{Command, Reply};
 use crate::error::{Error, Result};
-use crate::metrics::METRICS;
+use queue::{Queue, RoundId};
 
-/// How many commands share a commit at most. Their answers are all held until it is done.
-const BATCH: usize = 4096;
+pub use queue::{Job, QueueLimits};
 
-/// How much may wait for the applier, clean-up aside.
-#[derive(Clone, Copy, Debug)]
-pub struct QueueLimits {
-    /// Commands.
-    pub commands: usize,
-    /// Bytes of requests.
-    pub bytes: usize,
-}
+/// The process's exit status when the writer fails (`EX_IOERR`).
+const EXIT_WRITER_FAILED: i32 = 74;
 
-impl Default for QueueLimits {
-    fn default() -> QueueLimits {
-        QueueLimits {
-            commands: 16_384,
-            bytes: 64 << 20,
-        }
-    }
-}
+/// A connection writes only while that is quick: it does nothing else meanwhile, and keeps a
+/// thread of the runtime. After a batch that took longer the next one is the thread's.
+const QUICK: Duration = Duration::from_millis(5);
 
-/// A command and who waits for its answer.
-#[derive(Debug)]
-pub struct Job {
-    /// What to do.
-    pub command: Command,
-    /// Told after the commit; nobody may be listening any more.
-    pub reply: oneshot::Sender<Result<Reply>>,
-    /// What the job takes of the clients' bound: nothing for clean-up.
-    bytes: Option<usize>,
-}
-
-impl Job {
-    /// Who asks.
-    #[must_use]
-    pub fn lane(&self) -> Lane {
-        match self.bytes {
-            Some(_) => Lane::Client,
-            None => Lane::CleanUp,
-        }
-    }
+thread_local! {
+    /// The connection whose round this thread is going through, after which it attends.
+    static ROUND: Cell<Option<RoundId>> = const { Cell::new(None) };
 }
 
 /// The answer to come. The command is in the queue already, whether this is awaited or dropped.
@@ -78,23 +62,53 @@ impl Future for Pending {
 pub struct Proposer(Arc<Mode>);
 
 enum Mode {
-    /// Production: a thread takes batches from the queue.
-    Queue(Queue),
+    /// Production: jobs wait for one another's commit.
+    Queued(Queued),
     /// Tests that pause time: applied at once, by whoever proposes.
     Inline(Mutex<Applier>),
 }
 
+struct Queued {
+    queue: Queue,
+    /// Whoever holds it takes from the queue and writes. `None` before there is one, and after.
+    applier: Mutex<Option<Applier>>,
+    /// Whether the last batch was written so quickly that a connection can wait for the next one.
+    quick: AtomicBool,
+}
+
 impl Proposer {
-    /// A proposer whose jobs somebody takes with [`Proposer::take`].
+    /// A proposer whose jobs wait until there is a writer ([`Proposer::employ`]).
     #[must_use]
     pub fn queued(limits: QueueLimits) -> Proposer {
-        Proposer(Arc::new(Mode::Queue(Queue::new(limits))))
+        Proposer(Arc::new(Mode::Queued(Queued {
+            queue: Queue::new(limits),
+            applier: Mutex::new(None),
+            quick: AtomicBool::new(true),
+        })))
     }
 
     /// A proposer that applies in the caller's thread.
     #[must_use]
     pub fn inline(applier: Applier) -> Proposer {
         Proposer(Arc::new(Mode::Inline(Mutex::new(applier))))
+    }
+
+    /// Gives the queue its writer, and the writer its thread, which ends when the queue is closed
+    /// and empty. If writing fails, the process ends: a server that can't write must not look
+    /// alive.
+    pub fn employ(&self, applier: Applier) -> std::io::Result<JoinHandle<()>> {
+        if let Mode::Queued(queued) = &*self.0 {
+            *queued.applier.lock() = Some(applier);
+        }
+        let proposer = self.clone();
+        let work = move || {
+            if let Mode::Queued(queued) = &*proposer.0 {
+                queued.write_until_closed();
+            }
+        };
+        thread::Builder::new()
+            .name("latchd-applier".into())
+            .spawn(work)
     }
 
     /// Queues a client's command, unless the queue is full.
@@ -114,9 +128,10 @@ impl Proposer {
             command,
             reply,
             bytes,
+            round: ROUND.get(),
         };
         match &*self.0 {
-            Mode::Queue(queue) => queue.push(job)?,
+            Mode::Queued(queued) => queued.queue.push(job)?,
             Mode::Inline(applier) => applier
                 .lock()
                 .run(vec![job])
@@ -125,98 +140,96 @@ impl Proposer {
         Ok(Pending(answer))
     }
 
-    /// Waits for jobs and takes a batch of them; `None` once closed and empty.
-    ///
-    /// What is taken counts as waiting until the next call, since its memory is still in use.
-    #[must_use]
+    /// Goes through a round of the connection `id`, then has what it queued written: by this
+    /// thread, unless somebody else is at it.
+    pub fn attend<T>(&self, id: u64, round: impl FnOnce() -> T) -> T {
+        let Mode::Queued(queued) = &*self.0 else {
+            return round();
+        };
+        let outcome = in_round(RoundId(id), round);
+        queued.write_now();
+        outcome
+    }
+
+    /// Waits for jobs and takes a batch of them, in the writer's place; `None` once closed and
+    /// empty.
+    #[cfg(test)]
     pub fn take(&self) -> Option<Vec<Job>> {
         match &*self.0 {
-            Mode::Queue(queue) => queue.take(),
+            Mode::Queued(queued) => queued.queue.wait().then(|| queued.queue.take()),
             Mode::Inline(_) => None,
         }
     }
 
     /// Refuses everything from now on; what is queued is still applied.
     pub fn close(&self) {
-        if let Mode::Queue(queue) = &*self.0 {
-            queue.state.lock().closed = true;
-            queue.ready.notify_one();
+        if let Mode::Queued(queued) = &*self.0 {
+            queued.queue.close();
         }
     }
 }
 
-struct Queue {
-    limits: QueueLimits,
-    state: Mutex<State>,
-    ready: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    jobs: Vec<Job>,
-    /// Of clients, including the batch that was taken last.
-    commands: usize,
-    bytes: usize,
-    taken: (usize, usize),
-    idle: bool,
-    closed: bool,
-}
-
-impl Queue {
-    fn new(limits: QueueLimits) -> Queue {
-        Queue {
-            limits,
-            state: Mutex::default(),
-            ready: Condvar::new(),
+fn in_round<T>(id: RoundId, round: impl FnOnce() -> T) -> T {
+    struct Over;
+    impl Drop for Over {
+        fn drop(&mut self) {
+            ROUND.set(None);
         }
     }
+    ROUND.set(Some(id));
+    let _over = Over;
+    round()
+}
 
-    fn push(&self, job: Job) -> Result<()> {
-        let mut state = self.state.lock();
-        if state.closed {
-            return Err(Error::Stopped);
+impl Queued {
+    /// What the thread does. At the end the writer is let go, and the store with it.
+    fn write_until_closed(&self) {
+        while self.queue.wait() {
+            let applier = self.applier.lock();
+            self.write(applier, Queue::take);
         }
-        if let Some(bytes) = job.bytes {
-            let full = state.commands >= self.limits.commands
-                || state.bytes.saturating_add(bytes) > self.limits.bytes;
-            if full {
-                METRICS.proposals_failed.inc();
-                return Err(Error::TooManyRequests);
-            }
-            state.commands += 1;
-            METRICS.proposals_pending.inc();
-            state.bytes += bytes;
-        }
-        state.jobs.push(job);
-        // One wake-up for a batch: a busy applier looks by itself.
-        if std::mem::take(&mut state.idle) {
-            self.ready.notify_one();
-        }
-        Ok(())
+        *self.applier.lock() = None;
     }
 
-    fn take(&self) -> Option<Vec<Job>> {
-        let mut state = self.state.lock();
-        let (commands, bytes) = std::mem::take(&mut state.taken);
-        state.commands -= commands;
-        METRICS
-            .proposals_pending
-            .sub(i64::try_from(commands).unwrap_or(0));
-        state.bytes -= bytes;
-        while state.jobs.is_empty() {
-            if state.closed {
-                return None;
-            }
-            state.idle = true;
-            self.ready.wait(&mut state);
+    /// What a connection does at the end of its round.
+    fn write_now(&self) {
+        if self.queue.is_empty() {
+            return;
         }
-        state.idle = false;
-        let batch = state.jobs.len().min(BATCH);
-        let rest = state.jobs.split_off(batch);
-        let jobs = std::mem::replace(&mut state.jobs, rest);
-        let clients = jobs.iter().filter_map(|job| job.bytes);
-        state.taken = clients.fold((0, 0), |(n, sum), bytes| (n + 1, sum + bytes));
-        Some(jobs)
+        if self.quick.load(Ordering::Relaxed)
+            && let Some(applier) = self.applier.try_lock()
+        {
+            self.write(applier, Queue::take_attended);
+        }
+        // What came while somebody wrote, whose own connection may not look again.
+        self.queue.call();
+    }
+
+    /// Writes one batch.
+    fn write(
+        &self,
+        mut applier: MutexGuard<'_, Option<Applier>>,
+        take: impl FnOnce(&Queue) -> Vec<Job>,
+    ) {
+        let Some(writer) = applier.as_mut() else {
+            return;
+        };
+        let jobs = take(&self.queue);
+        if jobs.is_empty() {
+            return;
+        }
+        let began = clock::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| writer.run(jobs)));
+        self.queue.done();
+        self.quick
+            .store(began.elapsed() <= QUICK, Ordering::Relaxed);
+        let reason = match outcome {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the writer panicked".to_owned(),
+        };
+        tracing::error!(%reason, "the store cannot be written to; latchd stops");
+        std::process::exit(EXIT_WRITER_FAILED);
     }
 }
 
@@ -264,6 +277,49 @@ mod tests {
         let _more = proposer.clean_up(Command::Trim).unwrap();
         let _jobs = proposer.take().unwrap();
         assert!(proposer.propose(Command::Trim).is_ok());
+    }
+
+    /// Queues a command as a stream of that connection does.
+    fn in_a_round_of(proposer: &Proposer, id: u64, command: Command) -> Pending {
+        in_round(RoundId(id), || proposer.propose(command).unwrap())
+    }
+
+    /// What a connection would write at the end of its round.
+    fn attended(proposer: &Proposer) -> Vec<Command> {
+        let Mode::Queued(queued) = &*proposer.0 else {
+            panic!("the proposer is queued");
+        };
+        let jobs = queued.queue.take_attended();
+        jobs.into_iter().map(|job| job.command).collect()
+    }
+
+    #[test]
+    fn a_connection_writes_what_it_queued() {
+        let proposer = small();
+        let _kept = in_a_round_of(&proposer, 1, Command::Revoke(LeaseId(7)));
+        assert_eq!(attended(&proposer), [Command::Revoke(LeaseId(7))]);
+    }
+
+    #[test]
+    fn what_may_take_long_is_left_to_the_thread() {
+        let proposer = small();
+        let _kept = in_a_round_of(&proposer, 1, Command::Revoke(LeaseId(7)));
+        let _long = in_a_round_of(&proposer, 1, Command::Trim);
+        assert_eq!(attended(&proposer), []);
+        assert_eq!(proposer.take().unwrap().len(), 2, "in one order");
+    }
+
+    #[test]
+    fn the_thread_gathers_what_several_connections_ask_for() {
+        let proposer = Proposer::queued(QueueLimits::default());
+        let revoke = Command::Revoke(LeaseId(7));
+        let _kept = [1, 2].map(|id| in_a_round_of(&proposer, id, revoke.clone()));
+        assert_eq!(proposer.take().unwrap().len(), 2);
+        let _kept = in_a_round_of(&proposer, 1, revoke.clone());
+        assert_eq!(attended(&proposer), [], "after a mixed batch");
+        assert_eq!(proposer.take().unwrap().len(), 1);
+        let _kept = in_a_round_of(&proposer, 1, revoke.clone());
+        assert_eq!(attended(&proposer), [revoke], "after one of its own");
     }
 
     #[test]

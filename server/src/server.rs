@@ -98,9 +98,7 @@ impl Server {
         let (hub, lessor) = (Hub::new(store.revision()), Lessor::default());
         let proposer = Proposer::queued(QueueLimits::default());
         let applier = Applier::new(store.clone(), opened.state, hub.clone(), lessor.clone());
-        let applier = applier
-            .spawn(proposer.clone())
-            .map_err(StartError::Thread)?;
+        let applier = proposer.employ(applier).map_err(StartError::Thread)?;
         let compactor = Compactor::new(
             config.auto_compaction,
             store.clone(),
@@ -167,6 +165,7 @@ impl Server {
         Routes {
             grpc,
             http: HttpRouter::new(member, gateway, config.cors.clone()),
+            proposer: self.proposer.clone(),
             door: Door::Client,
             settings: config.connections,
         }

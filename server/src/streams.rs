@@ -1,12 +1,13 @@
 //! A connection's streams, run in the connection's own task.
 //!
 //! hyper would make a task of every request. Here they are parts of the one task that also reads
-//! and writes the connection: a request costs no turn of the scheduler, and what many of them
-//! answer at once (a commit answers a whole batch) leaves in one write.
+//! and writes the connection: a request costs no turn of the scheduler; what they ask for in one
+//! round shares a commit, which this thread makes if nobody else is at it; and what a commit
+//! answers leaves in one write.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures::StreamExt;
@@ -17,28 +18,46 @@ use hyper::rt::Executor;
 use parking_lot::Mutex;
 use tokio::task::coop;
 
+use crate::proposer::Proposer;
+
 /// How often a connection goes through its streams before others get the thread.
 const ROUNDS: usize = 8;
 
+/// Counts the connections.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
 /// Where hyper leaves the streams that begin; cheap to clone.
-#[derive(Clone, Default)]
-pub struct Streams(Arc<Mutex<Vec<BoxFuture<'static, ()>>>>);
+#[derive(Clone)]
+pub struct Streams {
+    begun: Arc<Mutex<Vec<BoxFuture<'static, ()>>>>,
+    proposer: Proposer,
+}
 
 impl<F> Executor<F> for Streams
 where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        self.0.lock().push(Box::pin(stream));
+        self.begun.lock().push(Box::pin(stream));
     }
 }
 
 impl Streams {
+    /// None yet; what they ask for goes to `proposer`.
+    #[must_use]
+    pub fn new(proposer: Proposer) -> Streams {
+        Streams {
+            begun: Arc::default(),
+            proposer,
+        }
+    }
+
     /// Runs `connection`, and the streams that it leaves here, to the end of the connection; what
     /// is left of the streams then has nobody to answer, and is dropped.
     pub async fn run<C: Future>(self, connection: C) -> C::Output {
         let mut connection = pin!(connection);
         let mut running = FuturesUnordered::new();
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let bell = Arc::new(Bell::default());
         let waker = Waker::from(bell.clone());
         std::future::poll_fn(move |task| {
@@ -46,11 +65,15 @@ impl Streams {
             let mut context = Context::from_waker(&waker);
             for _ in 0..ROUNDS {
                 bell.answer();
-                if let Poll::Ready(outcome) = connection.as_mut().poll(&mut context) {
-                    return Poll::Ready(outcome);
+                let connected = self.proposer.attend(id, || {
+                    let connected = connection.as_mut().poll(&mut context);
+                    running.extend(self.begun.lock().drain(..));
+                    proceed(&mut running, &mut context);
+                    connected
+                });
+                if connected.is_ready() {
+                    return connected;
                 }
-                running.extend(self.0.lock().drain(..));
-                proceed(&mut running, &mut context);
                 if bell.rest() {
                     return Poll::Pending;
                 }
@@ -119,6 +142,8 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
+    use crate::proposer::QueueLimits;
+
     use tokio::sync::{mpsc, oneshot};
 
     /// A connection that begins a stream for each message, and ends with the messages.
@@ -137,6 +162,10 @@ mod tests {
         }
     }
 
+    fn streams() -> Streams {
+        Streams::new(Proposer::queued(QueueLimits::default()))
+    }
+
     fn start() -> (
         mpsc::UnboundedSender<oneshot::Receiver<u32>>,
         mpsc::UnboundedReceiver<u32>,
@@ -144,7 +173,7 @@ mod tests {
     ) {
         let (ask, asked) = mpsc::unbounded_channel();
         let (answer, answers) = mpsc::unbounded_channel();
-        let streams = Streams::default();
+        let streams = streams();
         let task = streams.clone().run(connection(streams, asked, answer));
         (ask, answers, tokio::spawn(task))
     }
@@ -186,7 +215,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_that_never_rests_leaves_others_their_turn() {
-        let streams = Streams::default();
+        let streams = streams();
         streams.execute(std::future::poll_fn(|context| {
             context.waker().wake_by_ref();
             Poll::Pending

@@ -20,7 +20,7 @@ use crate::{
     results::Results,
     scenario::{Client, Scenario, Unit, Work},
     servers::Server,
-    shot::Turn,
+    shot::{Shot, Turn},
     sizes::Sizes,
     system::System,
 };
@@ -29,6 +29,8 @@ use crate::{
 const CLIENTS_PER_CONNECTION: usize = 32;
 /// And how many connections there are at most where not clients are counted.
 const MOST_CONNECTIONS: usize = 64;
+/// The largest herd that etcd gets.
+const MOST_ON_ETCD: usize = 2_000;
 /// The shortest warm-up.
 const LEAST_WARM_UP: Duration = Duration::from_millis(300);
 
@@ -56,6 +58,14 @@ impl Case {
             size,
             connections: connections.unwrap_or(usual),
         }
+    }
+
+    /// Whether a system takes part. etcd sorts all who wait for each one that comes or has its turn,
+    /// so a herd of 10,000 is not together after five minutes.
+    pub fn is_for(self, system: System) -> bool {
+        let is_herd = self.scenario == Scenario::Shot(Shot::Herd);
+        let too_many = system == System::Etcd && is_herd && self.size > MOST_ON_ETCD;
+        self.scenario.is_known_to(system) && !too_many
     }
 }
 
@@ -153,7 +163,7 @@ impl Plan<'_> {
     /// top.
     pub fn load_time(&self) -> Duration {
         let turns = |case: &Case| {
-            let knows = |system: &&System| case.scenario.is_known_to(**system);
+            let knows = |system: &&System| case.is_for(**system);
             self.systems.iter().filter(knows).count() * self.rounds
         };
         let turns: usize = self.cases.iter().map(turns).sum();
@@ -172,7 +182,7 @@ impl Plan<'_> {
                 results.bounds.push(bound.context("measuring the bound")?);
             }
             let mut turns = order(&self.systems, round);
-            turns.retain(|system| case.scenario.is_known_to(*system));
+            turns.retain(|system| case.is_for(*system));
             for system in turns {
                 let figures = self.turn(case, system).await;
                 let figures = figures.with_context(|| format!("{case}, {}", system.name()))?;
@@ -230,7 +240,6 @@ fn order(systems: &[System], round: usize) -> Vec<System> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shot::Shot;
 
     const LOCK: Scenario = Scenario::Loop(Work::Lock);
     const CONTENDED: Scenario = Scenario::Loop(Work::Contended);
@@ -269,6 +278,16 @@ mod tests {
     fn what_nobody_knows_is_left_out() {
         let all = names(&[LOCK, CONTENDED], &[System::Floor]);
         assert_eq!(all, [("lock", 1), ("lock", 32)]);
+    }
+
+    #[test]
+    fn etcd_is_spared_a_great_herd() {
+        let takes_part = |system, size| {
+            let case = Case::new(Scenario::Shot(Shot::Herd), size, None);
+            case.is_for(system)
+        };
+        assert!(takes_part(System::Etcd, 1_000) && takes_part(System::Latchd, 10_000));
+        assert!(!takes_part(System::Etcd, 10_000) && !takes_part(System::Floor, 10));
     }
 
     #[test]

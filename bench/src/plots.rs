@@ -18,6 +18,8 @@ use crate::{
 const HEIGHT: u32 = 480;
 const PANEL_WIDTH: u32 = 460;
 const BAR_WIDTH: u32 = 80;
+/// Panels side by side.
+const COLUMNS: usize = 3;
 /// The percentiles, in the order in which they are drawn.
 const PERCENTILES: [(Metric, &str); 5] = [
     (Metric::P50, "p50"),
@@ -218,9 +220,12 @@ fn bars(area: &Area<'_>, loops: &[&Results], most: f64) -> Drawn {
         .margin(12)
         .x_label_area_size(40)
         .y_label_area_size(60)
-        .build_cartesian_2d(0.0..loops.len() as f64, (least..most * 1.5).log_scale())?;
+        .build_cartesian_2d(
+            -0.5..loops.len() as f64 - 0.5,
+            (least..most * 10.0).log_scale(),
+        )?;
     let name = |x: &f64| {
-        let case = loops.get(*x as usize).map(|results| results.case);
+        let case = loops.get(x.round() as usize).map(|results| results.case);
         case.map_or(String::new(), |case| {
             format!("{} {}", case.scenario.name(), case.size)
         })
@@ -236,7 +241,7 @@ fn bars(area: &Area<'_>, loops: &[&Results], most: f64) -> Drawn {
     for (place, system) in System::ALL.into_iter().enumerate() {
         let bars = loops.iter().enumerate().filter_map(|(n, results)| {
             let rate = results.medians(system)?.get(Metric::Throughput);
-            let left = n as f64 + 0.1 + 0.2 * place as f64;
+            let left = n as f64 - 0.4 + 0.2 * place as f64;
             let corners = [(left, least), (left + 0.18, rate.max(least))];
             Some(Rectangle::new(corners, color(system).filled()))
         });
@@ -249,6 +254,7 @@ fn bars(area: &Area<'_>, loops: &[&Results], most: f64) -> Drawn {
     }
     chart
         .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK)
         .draw()?;
@@ -256,10 +262,15 @@ fn bars(area: &Area<'_>, loops: &[&Results], most: f64) -> Drawn {
 }
 
 fn draw(file: &Path, panels: &[Panel]) -> Result<()> {
-    let count = u32::try_from(panels.len().max(1))?;
-    let area = SVGBackend::new(file, (PANEL_WIDTH * count, HEIGHT)).into_drawing_area();
+    let columns = panels.len().clamp(1, COLUMNS);
+    let rows = panels.len().div_ceil(columns).max(1);
+    let size = (
+        PANEL_WIDTH * u32::try_from(columns)?,
+        HEIGHT * u32::try_from(rows)?,
+    );
+    let area = SVGBackend::new(file, size).into_drawing_area();
     let drawn = area.fill(&WHITE).and_then(|()| {
-        let places = area.split_evenly((1, panels.len().max(1)));
+        let places = area.split_evenly((rows, columns));
         let mut places = places.iter().zip(panels);
         places.try_for_each(|(place, panel)| panel.draw(place))?;
         area.present()
@@ -280,6 +291,7 @@ impl Panel {
             .configure_mesh()
             .x_desc(self.x.clone())
             .x_labels(7)
+            .x_max_light_lines(1)
             .x_label_formatter(&|x| (self.label)(*x))
             .y_label_formatter(&|y| short(*y))
             .draw()?;
@@ -294,12 +306,13 @@ impl Panel {
         }
         chart
             .configure_series_labels()
+            .position(SeriesLabelPosition::UpperLeft)
             .background_style(WHITE.mix(0.8))
             .border_style(BLACK)
             .draw()
     }
 
-    /// From the least to the most of all lines, with some room.
+    /// All lines, with some room beside; whole powers of ten, and above them room for the names.
     fn ranges(&self) -> (Range<f64>, Range<f64>) {
         let all = self.lines.iter().flat_map(Line::drawable);
         let (x, y): (Vec<f64>, Vec<f64>) = all.unzip();
@@ -314,7 +327,9 @@ impl Panel {
         };
         let ((left, right), (bottom, top)) = (ends(&x), ends(&y));
         let margin = ((right - left) * 0.05).max(0.1);
-        (left - margin..right + margin, bottom / 1.5..top * 1.5)
+        let bottom = 10_f64.powf(bottom.log10().floor());
+        let top = 10_f64.powf(top.log10().floor() + 2.0);
+        (left - margin..right + margin, bottom..top)
     }
 }
 

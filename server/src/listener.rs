@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -81,7 +81,11 @@ impl Routes {
             }
             (Door::GrpcOnly, false) => not_grpc(),
             (Door::Monitoring, _) => self.http.answer_monitor(request).await,
-            (Door::Client, false) | (Door::HttpOnly, _) => self.http.answer(request).await,
+            (Door::Client, false) | (Door::HttpOnly, _) => {
+                let dated = request.version() == Version::HTTP_2;
+                let response = self.http.answer(request).await;
+                if dated { with_date(response) } else { response }
+            }
         })
     }
 }
@@ -97,6 +101,16 @@ fn is_grpc(request: &Request<Incoming>) -> bool {
 fn not_grpc() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    response
+}
+
+/// Over HTTP/2 hyper leaves this to us: gRPC has no use for it, and it would be most of an answer.
+fn with_date(mut response: Response<Body>) -> Response<Body> {
+    let date = jiff::fmt::rfc2822::DateTimePrinter::new()
+        .timestamp_to_rfc9110_string(&jiff::Timestamp::now());
+    if let Some(date) = date.ok().and_then(|date| HeaderValue::from_str(&date).ok()) {
+        response.headers_mut().entry(header::DATE).or_insert(date);
+    }
     response
 }
 
@@ -153,6 +167,7 @@ fn builder(door: Door, settings: ConnectionSettings, streams: Streams) -> Builde
     builder
         .http2()
         .timer(TokioTimer::new())
+        .auto_date_header(false)
         .max_concurrent_streams(settings.max_streams)
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(PENDING_RESETS)

@@ -244,10 +244,10 @@ impl Client {
             Ok(match work {
                 Work::Lock => Self::Lock(lock::Locker::prepare(wire, &own).await?),
                 Work::TxnLock => Self::TxnLock(txn_lock::TxnLocker::prepare(wire, &own).await?),
-                Work::Put => Self::Put(kv::Putter::prepare(wire, own)),
+                Work::Put => Self::Put(kv::Putter::prepare(wire, own)?),
                 Work::Get => Self::Get(kv::Getter::prepare(wire, own).await?),
                 Work::Keepalive => Self::Keepalive(keepalive::Keeper::prepare(wire).await?),
-                Work::GrantRevoke => Self::GrantRevoke(lease::Granter::prepare(wire)),
+                Work::GrantRevoke => Self::GrantRevoke(lease::Granter::prepare(&wire)?),
                 Work::Contended => Self::Lock(lock::Locker::prepare(wire, "bench/all").await?),
                 Work::ContendedGroups => {
                     let group = format!("bench/group/{}", index / GROUP);
@@ -278,13 +278,19 @@ impl Client {
     }
 
     /// Overwrites one of these keys after the other.
-    pub fn putting(wire: Wire, keys: impl Iterator<Item = String>) -> Self {
-        Self::Put(kv::Putter::among(wire, keys))
+    ///
+    /// # Errors
+    /// None that is expected.
+    pub fn putting(wire: Wire, keys: impl Iterator<Item = String>) -> Result<Self> {
+        Ok(Self::Put(kv::Putter::among(wire, keys)?))
     }
 
     /// Reads one of these keys after the other; they are there, with [`VALUE`].
-    pub fn getting(wire: Wire, keys: impl Iterator<Item = String>) -> Self {
-        Self::Get(kv::Getter::among(wire, keys))
+    ///
+    /// # Errors
+    /// None that is expected.
+    pub fn getting(wire: Wire, keys: impl Iterator<Item = String>) -> Result<Self> {
+        Ok(Self::Get(kv::Getter::among(wire, keys)?))
     }
 
     /// One operation.

@@ -1,22 +1,24 @@
 //! A lock that nobody else wants, as Go's `concurrency.Mutex` takes it and lets it go.
 
-use crate::wire::Wire;
 use anyhow::{Context, Result, ensure};
 use latchd_proto::etcdserverpb::{
-    Compare, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
+    Compare, DeleteRangeRequest, DeleteRangeResponse, PutRequest, RangeRequest, RequestOp,
+    TxnRequest, TxnResponse,
     compare::{CompareResult, CompareTarget, TargetUnion},
-    kv_client::KvClient,
     range_request::{SortOrder, SortTarget},
     request_op::Request,
 };
+use tonic::codegen::Bytes;
 
 use super::grant;
+use crate::wire::{Call, Wire, framed};
 
 /// Takes and deletes a key of its own, over and over.
 pub struct TxnLocker {
-    kv: KvClient<Wire>,
-    lock: TxnRequest,
-    unlock: DeleteRangeRequest,
+    txn: Call<TxnResponse>,
+    lock: Bytes,
+    delete: Call<DeleteRangeResponse>,
+    unlock: Bytes,
 }
 
 impl TxnLocker {
@@ -24,22 +26,25 @@ impl TxnLocker {
     pub async fn prepare(wire: Wire, name: &str) -> Result<Self> {
         let lease = grant(wire.clone()).await?;
         let key = format!("{name}/{lease:x}");
+        let lock = framed(&lock(name, &key, lease));
+        let unlock = DeleteRangeRequest {
+            key: key.into(),
+            ..Default::default()
+        };
         Ok(Self {
-            kv: KvClient::new(wire),
-            lock: lock(name, &key, lease),
-            unlock: DeleteRangeRequest {
-                key: key.into(),
-                ..Default::default()
-            },
+            txn: Call::new(&wire, "/etcdserverpb.KV/Txn")?,
+            lock,
+            delete: Call::new(&wire, "/etcdserverpb.KV/DeleteRange")?,
+            unlock: framed(&unlock),
         })
     }
 
     /// The Txn that takes it, and the DeleteRange that lets it go.
     pub async fn operate(&mut self) -> Result<()> {
-        let taken = self.kv.txn(self.lock.clone()).await.context("Txn")?;
-        ensure!(taken.get_ref().succeeded, "Txn: the key was there already");
-        let freed = self.kv.delete_range(self.unlock.clone()).await;
-        let deleted = freed.context("DeleteRange")?.get_ref().deleted;
+        let taken = self.txn.send(self.lock.clone()).await.context("Txn")?;
+        ensure!(taken.succeeded, "Txn: the key was there already");
+        let freed = self.delete.send(self.unlock.clone()).await;
+        let deleted = freed.context("DeleteRange")?.deleted;
         ensure!(deleted == 1, "DeleteRange: the key was gone");
         Ok(())
     }

@@ -25,9 +25,9 @@ pub async fn fire(mut turn: Turn<'_>) -> Result<Figures> {
     };
     let wire = turn.wires[0].clone();
     let pid = turn.server.pid();
-    let putter = Client::putting(wire.clone(), sample(turn.size));
+    let putter = Client::putting(wire.clone(), sample(turn.size))?;
     let puts = load::measure(vec![putter], pid, turn.timing).await?;
-    let getter = Client::getting(wire, sample(turn.size));
+    let getter = Client::getting(wire, sample(turn.size))?;
     let gets = load::measure(vec![getter], pid, turn.timing).await?;
     let rss = Usage::of(pid)?.rss_mib();
     Ok(Figures::of([

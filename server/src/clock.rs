@@ -10,3 +10,9 @@ pub use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 pub fn now() -> Instant {
     Instant::now()
 }
+
+/// The wall clock, in milliseconds of Unix time: for people to read, and for nothing to depend on.
+#[must_use]
+pub fn unix_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}

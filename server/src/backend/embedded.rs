@@ -1,6 +1,7 @@
 //! The backend that is the store in this process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use latchd_proto::etcdserverpb::alarm_request::AlarmAction;
 use latchd_proto::etcdserverpb::{
@@ -227,6 +228,44 @@ impl Embedded {
         let _ = self.0.proposer.clean_up(Command::Revoke(id));
     }
 
+    pub(super) async fn undo(&self, request: TxnRequest) -> Result<TxnResponse> {
+        let reply = self.0.proposer.clean_up(Command::Txn(request))?.await?;
+        let mut response = expect!(reply, Reply::Txn(response) => response);
+        self.complete(&mut response.header);
+        Ok(response)
+    }
+
+    pub(super) async fn undo_lease(&self, id: LeaseId) -> Result<()> {
+        let reply = self.0.proposer.clean_up(Command::Revoke(id))?.await?;
+        expect!(reply, Reply::Revoke(_) => Ok(()))
+    }
+
+    pub(super) async fn grant_session(&self, id: LeaseId, ttl: Ttl) -> Result<()> {
+        let kind = LeaseKind::Session;
+        let grant = Command::Grant { id, ttl, kind };
+        let reply = self.propose_within_quota(grant).await?;
+        expect!(reply, Reply::Grant(_) => Ok(()))
+    }
+
+    pub(super) async fn renew(&self, id: LeaseId) -> Option<Ttl> {
+        match self.0.lessor.renew(id) {
+            Renewal::Renewed(ttl) => {
+                METRICS.leases_renewed.inc();
+                Some(ttl)
+            }
+            Renewal::Unknown => None,
+            Renewal::Expiring(gone) => {
+                // It resolves by being dropped.
+                let _ = gone.await;
+                None
+            }
+        }
+    }
+
+    pub(super) fn lease_left(&self, id: LeaseId) -> Option<Duration> {
+        self.0.lessor.remaining(id).map(|(left, _)| left)
+    }
+
     pub(super) async fn compact(&self, request: CompactionRequest) -> Result<CompactionResponse> {
         let command = Command::Compact(Revision(request.revision));
         let revision = expect!(self.propose(command).await?, Reply::Compact(at) => at);
@@ -274,18 +313,7 @@ impl Embedded {
     pub(super) async fn keep_alive(&self, id: LeaseId) -> LeaseKeepAliveResponse {
         // Before the renewal: a client must not see a revision at which the lease was gone (etcd).
         let header = Some(self.header());
-        let ttl = match self.0.lessor.renew(id) {
-            Renewal::Renewed(ttl) => {
-                METRICS.leases_renewed.inc();
-                ttl.seconds()
-            }
-            Renewal::Unknown => 0,
-            Renewal::Expiring(gone) => {
-                // It resolves by being dropped.
-                let _ = gone.await;
-                0
-            }
-        };
+        let ttl = self.renew(id).await.map_or(0, Ttl::seconds);
         LeaseKeepAliveResponse {
             header,
             id: id.0,

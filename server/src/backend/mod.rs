@@ -8,6 +8,7 @@ mod embedded;
 pub use embedded::{Embedded, Limits, trim};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use latchd_proto::etcdserverpb::{
     AlarmMember, AlarmRequest, AlarmResponse, CompactionRequest, CompactionResponse,
@@ -19,7 +20,7 @@ use latchd_proto::etcdserverpb::{
 
 use crate::error::Result;
 use crate::metrics::StoreFigures;
-use crate::types::{LeaseId, Revision};
+use crate::types::{LeaseId, Revision, Ttl};
 use crate::watch::Watches;
 
 /// The one thing that services talk to; cheap to clone. Requests have been validated.
@@ -74,6 +75,13 @@ impl Backend {
         }
     }
 
+    /// Like [`Backend::clean_up`], for who waits for it.
+    pub async fn undo(&self, request: TxnRequest) -> Result<TxnResponse> {
+        match self {
+            Backend::Embedded(embedded) => embedded.undo(request).await,
+        }
+    }
+
     /// KV.Compact.
     pub async fn compact(&self, request: CompactionRequest) -> Result<CompactionResponse> {
         match self {
@@ -99,6 +107,35 @@ impl Backend {
     pub fn clean_up_lease(&self, id: LeaseId) {
         match self {
             Backend::Embedded(embedded) => embedded.clean_up_lease(id),
+        }
+    }
+
+    /// Like [`Backend::clean_up_lease`], for who waits for it.
+    pub async fn undo_lease(&self, id: LeaseId) -> Result<()> {
+        match self {
+            Backend::Embedded(embedded) => embedded.undo_lease(id).await,
+        }
+    }
+
+    /// Grants the lease of a session, with a TTL of milliseconds.
+    pub async fn grant_session(&self, id: LeaseId, ttl: Ttl) -> Result<()> {
+        match self {
+            Backend::Embedded(embedded) => embedded.grant_session(id, ttl).await,
+        }
+    }
+
+    /// Counts a lease's TTL from now again; none for a lease that is gone.
+    pub async fn renew(&self, id: LeaseId) -> Result<Option<Ttl>> {
+        match self {
+            Backend::Embedded(embedded) => Ok(embedded.renew(id).await),
+        }
+    }
+
+    /// How long a lease lives without a renewal; none for a lease that is gone. Never waits.
+    #[must_use]
+    pub fn lease_left(&self, id: LeaseId) -> Option<Duration> {
+        match self {
+            Backend::Embedded(embedded) => embedded.lease_left(id),
         }
     }
 

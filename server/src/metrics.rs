@@ -75,6 +75,13 @@ pub struct Metrics {
     pub health_success: IntCounter,
     /// `etcd_server_health_failures`.
     pub health_failures: IntCounter,
+    /// `latchd_sessions`: sessions of `latchd.v1` with an open stream.
+    pub sessions: IntGauge,
+    /// `latchd_deadlocks_aborted_total`.
+    pub deadlocks_aborted: IntCounter,
+    /// `latchd_deadlocks_reported_total`.
+    pub deadlocks_reported: IntCounter,
+    locks: Locks,
     scraped: Scraped,
 }
 
@@ -216,6 +223,19 @@ impl Metrics {
             leases_renewed: r.counter("etcd_debugging_lease_renewed_total", "Leases renewed."),
             health_success: r.counter("etcd_server_health_success", "Health checks that passed."),
             health_failures: r.counter("etcd_server_health_failures", "Health checks that failed."),
+            sessions: r.gauge(
+                "latchd_sessions",
+                "Sessions of latchd.v1 whose stream is open.",
+            ),
+            deadlocks_aborted: r.counter(
+                "latchd_deadlocks_aborted_total",
+                "Deadlocks that ended with a wait of latchd.v1 being aborted.",
+            ),
+            deadlocks_reported: r.counter(
+                "latchd_deadlocks_reported_total",
+                "Deadlocks in which no wait was this server's to abort.",
+            ),
+            locks: Locks::new(r),
             scraped: Scraped::new(r),
             registry,
         }
@@ -237,6 +257,23 @@ impl Metrics {
         if took > SLOW_APPLY {
             self.slow.inc();
         }
+    }
+
+    /// So many keys hold locks, and so many wait; counted from the first use of `latchd.v1` on.
+    pub fn locks(&self, holding: usize, waiting: usize) {
+        let count = |keys| i64::try_from(keys).unwrap_or(i64::MAX);
+        self.locks.holding.set(count(holding));
+        self.locks.waiting.set(count(waiting));
+    }
+
+    /// A lock was granted, after so long in its queue.
+    pub fn lock_waited(&self, time: Duration) {
+        self.locks.waited.observe(time.as_secs_f64());
+    }
+
+    /// A lock is free again, after so long.
+    pub fn lock_held(&self, time: Duration) {
+        self.locks.held.observe(time.as_secs_f64());
     }
 
     /// The file is being defragmented until this is dropped.
@@ -270,6 +307,33 @@ pub struct Defragmenting<'m> {
 impl Drop for Defragmenting<'_> {
     fn drop(&mut self) {
         self.inflight.dec();
+    }
+}
+
+/// What the book of locks says.
+struct Locks {
+    holding: IntGauge,
+    waiting: IntGauge,
+    waited: Histogram,
+    held: Histogram,
+}
+
+impl Locks {
+    fn new(r: &Register) -> Locks {
+        let seconds = |name: &str, help: &str| {
+            let buckets = prometheus::exponential_buckets(0.001, 4.0, 12);
+            let options = HistogramOpts::new(name, help).buckets(buckets.expect("the bounds rise"));
+            r.add(Histogram::with_opts(options))
+        };
+        Locks {
+            holding: r.gauge("latchd_lock_holders", "Keys that hold locks."),
+            waiting: r.gauge("latchd_lock_waiters", "Keys that wait for locks."),
+            waited: seconds(
+                "latchd_lock_wait_seconds",
+                "How long locks were waited for until they were granted.",
+            ),
+            held: seconds("latchd_lock_hold_seconds", "How long locks were held."),
+        }
     }
 }
 

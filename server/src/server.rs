@@ -25,6 +25,7 @@ use crate::listener::{self, Door, Lifecycle, Routes};
 use crate::mvcc::open::{DirectoryLock, OpenError, open, open_unsynced};
 use crate::proposer::{Proposer, QueueLimits};
 use crate::service::contenders::Contenders;
+use crate::service::locks::Keeper;
 use crate::service::member::{About, ThisMember};
 use crate::service::watch::WatchOptions;
 use crate::socket::Listener;
@@ -70,6 +71,7 @@ pub struct Server {
     bound: Bound,
     backend: Backend,
     contenders: Contenders,
+    keeper: Keeper,
     lifecycle: Lifecycle,
     tasks: TaskTracker,
     /// The lessor and the compactor, who work for ever.
@@ -109,6 +111,7 @@ impl Server {
         let backend = Backend::Embedded(embedded);
         let mut server = Server {
             contenders: Contenders::new(backend.clone()),
+            keeper: Keeper::new(backend.clone()),
             backend,
             lifecycle: Lifecycle::default(),
             tasks: TaskTracker::new(),
@@ -155,6 +158,7 @@ impl Server {
             slow_call: config.slow_call,
             member: member.clone(),
             contenders: self.contenders.clone(),
+            keeper: self.keeper.clone(),
             stopping: self.lifecycle.stopping.clone(),
         };
         let grpc = GrpcRouter::new(services);
@@ -235,6 +239,7 @@ impl Server {
         }
         // What waiters leave behind must be queued before the queue is closed.
         self.contenders.settled().await;
+        self.keeper.settled().await;
         for worker in self.workers {
             worker.abort();
             // Ended, not only told to: the compactor has a handle to the store.
@@ -246,7 +251,7 @@ impl Server {
         let applier = self.applier;
         // The applier exits the process rather than panic.
         let _ = tokio::task::spawn_blocking(move || applier.join()).await;
-        drop((self.backend, self.contenders));
+        drop((self.backend, self.contenders, self.keeper));
         drop(self.lock);
     }
 }

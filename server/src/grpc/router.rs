@@ -41,6 +41,7 @@ use crate::service::contenders::Contenders;
 use crate::service::election::Elections;
 use crate::service::kv::Kv;
 use crate::service::lock::Locks;
+use crate::service::locks::Keeper;
 use crate::service::member::ThisMember;
 use crate::service::watch::WatchOptions;
 
@@ -74,6 +75,8 @@ pub struct Services {
     pub member: ThisMember,
     /// Who waits for locks and elections.
     pub contenders: Contenders,
+    /// latchd.v1.
+    pub keeper: Keeper,
     /// Cancelled when the server begins to drain.
     pub stopping: CancellationToken,
 }
@@ -111,6 +114,7 @@ impl GrpcRouter {
             slow_call,
             member,
             contenders,
+            keeper,
             stopping,
         } = services;
         let most = limits.message_bytes();
@@ -129,6 +133,10 @@ impl GrpcRouter {
             elections,
             stopping: stopping.clone(),
         };
+        let locks_v1 = LocksRpc {
+            keeper,
+            stopping: stopping.clone(),
+        };
         let standard = Standard::new(stopping.clone());
         let lock = LockRpc { locks, stopping };
         GrpcRouter(Arc::new(Servers {
@@ -140,7 +148,7 @@ impl GrpcRouter {
                 .max_decoding_message_size(most)
                 .max_encoding_message_size(usize::MAX),
             lock: LockServer::new(lock).max_decoding_message_size(most),
-            locks: LocksServer::new(LocksRpc)
+            locks: LocksServer::new(locks_v1)
                 .max_decoding_message_size(most)
                 .max_encoding_message_size(usize::MAX),
             election: ElectionServer::new(election).max_decoding_message_size(most),

@@ -6,6 +6,7 @@ pub mod election;
 mod key_set;
 pub mod kv;
 pub mod lock;
+pub mod locks;
 pub mod member;
 pub mod range_stream;
 pub mod turn;

@@ -1,0 +1,419 @@
+//! What the book says, and what each change makes of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use bytes::Bytes;
+use latchd_proto::latchd::v1::{self, lock_event::Kind};
+use latchd_proto::mvccpb::{Event, KeyValue, event::EventType};
+use tracing::warn;
+
+use super::history::History;
+use super::table::{Entry, Put, Table};
+use super::told;
+use crate::clock::{self, Instant};
+use crate::metrics::METRICS;
+use crate::service::locks::acquire::name_of;
+use crate::service::locks::attempts::{AttemptId, Attempts};
+use crate::service::locks::deadlock::{self, Verdict};
+use crate::service::locks::refusal;
+use crate::service::locks::txns::SESSIONS;
+use crate::types::{LeaseId, Revision};
+
+/// How many intents are remembered; the oldest are forgotten.
+const INTENTS: usize = 65_536;
+
+/// Why this server deletes a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Its holder asked for it.
+    Release,
+    /// Somebody else did.
+    Force,
+}
+
+/// The book.
+pub struct State {
+    table: Table,
+    history: History,
+    since_ms: i64,
+    intents: Intents,
+    /// Victims whose keys are about to go.
+    sacrificed: BTreeSet<Bytes>,
+    /// Deadlocks that nobody here can resolve, by the keys of their waits.
+    unresolved: BTreeMap<BTreeSet<Bytes>, v1::Deadlock>,
+}
+
+#[derive(Default)]
+struct Intents {
+    all: HashMap<(Bytes, Revision), Intent>,
+    order: VecDeque<(Bytes, Revision)>,
+}
+
+impl Intents {
+    fn add(&mut self, key: Bytes, created: Revision, intent: Intent) {
+        let place = (key, created);
+        if self.all.insert(place.clone(), intent).is_none() {
+            self.order.push_back(place);
+        }
+        if self.order.len() > INTENTS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.all.remove(&oldest);
+        }
+    }
+
+    fn take(&mut self, key: &Bytes, created: Revision) -> Option<Intent> {
+        self.all.remove(&(key.clone(), created))
+    }
+}
+
+/// What a revision did, for others.
+#[derive(Default)]
+pub struct Facts {
+    /// For those who watch.
+    pub events: Vec<v1::LockEvent>,
+    /// Keys that have begun to wait.
+    pub suspects: Vec<Bytes>,
+    /// Holds that their sessions did not give up.
+    pub lost: Vec<(LeaseId, v1::session_response::Lost)>,
+    /// Sessions that are over.
+    pub ended: Vec<LeaseId>,
+}
+
+impl State {
+    /// An empty book that begins now.
+    #[must_use]
+    pub fn new(since_ms: i64) -> State {
+        State {
+            table: Table::default(),
+            history: History::default(),
+            since_ms,
+            intents: Intents::default(),
+            sacrificed: BTreeSet::new(),
+            unresolved: BTreeMap::new(),
+        }
+    }
+
+    /// Enters keys as they were before the book began.
+    pub fn read(&mut self, kvs: &[KeyValue]) {
+        for kv in kvs.iter().filter(|kv| kv.lease != 0) {
+            self.table.put(kv, None);
+        }
+    }
+
+    /// Takes over what was read; history and intents stay.
+    pub fn begin_anew(&mut self, fresh: State) {
+        self.table = fresh.table;
+        self.table.settle_all(None);
+        self.sacrificed.clear();
+        self.unresolved.clear();
+        self.count();
+    }
+
+    /// Enters a revision. `lives` says whether a lease is there.
+    pub fn apply(
+        &mut self,
+        revision: Revision,
+        events: &[Event],
+        now: Instant,
+        lives: impl Fn(LeaseId) -> bool,
+    ) -> Facts {
+        let mut facts = Facts::default();
+        let mut touched = BTreeSet::new();
+        let mut joined = Vec::new();
+        for event in events {
+            let Some(kv) = &event.kv else { continue };
+            if kv.key.starts_with(SESSIONS) {
+                facts.ended.extend(ended_session(event));
+                continue;
+            }
+            let left = if event.r#type == EventType::Delete as i32 {
+                self.table.delete(&kv.key)
+            } else {
+                match self.table.put(kv, Some(now)) {
+                    Put::Joined(entry) => {
+                        touched.insert(entry.dir.clone());
+                        joined.push(entry.key);
+                        None
+                    }
+                    Put::Left(entry) => Some(entry),
+                    Put::Changed | Put::Other => None,
+                }
+            };
+            if let Some(entry) = left {
+                touched.insert(entry.dir.clone());
+                self.left(entry, revision, now, &lives, &mut facts);
+            }
+        }
+        self.settle(touched, &joined, revision, now, &mut facts);
+        facts.lost.retain(|(lease, _)| !facts.ended.contains(lease));
+        self.count();
+        facts
+    }
+
+    /// A key of a line is gone.
+    fn left(
+        &mut self,
+        entry: Entry,
+        revision: Revision,
+        now: Instant,
+        lives: &impl Fn(LeaseId) -> bool,
+        facts: &mut Facts,
+    ) {
+        let intent = self.intents.take(&entry.key, entry.created);
+        self.sacrificed.remove(&entry.key);
+        self.unresolved.retain(|keys, _| !keys.contains(&entry.key));
+        if !entry.is_lock {
+            return;
+        }
+        if entry.granted.is_none() {
+            return facts
+                .events
+                .push(event(Kind::Left, &entry, 0, revision, now));
+        }
+        let how = match intent {
+            Some(Intent::Release) => Kind::Released,
+            Some(Intent::Force) => Kind::Forced,
+            None if !lives(entry.lease) => Kind::Expired,
+            // etcd's clients unlock by deleting their key; nobody else has to touch ours.
+            None if entry.attempt().is_none() => Kind::Released,
+            None => Kind::Forced,
+        };
+        if how != Kind::Released {
+            let lost = v1::session_response::Lost {
+                hold: Some(hold(&entry)),
+                how: how as i32,
+            };
+            facts.lost.push((entry.lease, lost));
+        }
+        if let Some(since) = entry.granted.flatten() {
+            METRICS.lock_held(now.saturating_duration_since(since));
+        }
+        facts.events.push(event(how, &entry, 0, revision, now));
+        let past = told::past(&entry, how, now, clock::unix_ms());
+        self.history.add(past);
+    }
+
+    /// Grants what can be granted, and says who waits.
+    fn settle(
+        &mut self,
+        touched: BTreeSet<Bytes>,
+        joined: &[Bytes],
+        revision: Revision,
+        now: Instant,
+        facts: &mut Facts,
+    ) {
+        let mut granted = Vec::new();
+        for dir in touched {
+            granted.extend(self.table.settle(&dir, Some(now)));
+        }
+        for key in joined {
+            let Some(entry) = self
+                .table
+                .entry(key)
+                .filter(|entry| entry.granted.is_none())
+            else {
+                continue;
+            };
+            facts.suspects.push(key.clone());
+            if entry.is_lock {
+                let waiting = self.table.line(&entry.dir).map_or(0, |line| line.waiting());
+                let queued = event(Kind::Queued, entry, waiting, revision, now);
+                facts.events.push(queued);
+            }
+        }
+        for entry in granted.iter().filter(|entry| entry.is_lock) {
+            if let Some(put) = entry.put_at {
+                METRICS.lock_waited(now.saturating_duration_since(put));
+            }
+            let acquired = event(Kind::Acquired, entry, 0, revision, now);
+            facts.events.push(acquired);
+        }
+    }
+
+    fn count(&self) {
+        let (holding, waiting) = self.table.totals();
+        METRICS.locks(holding, waiting);
+    }
+
+    /// Everyone who waits.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<Bytes> {
+        let waiting = self.table.waiting();
+        waiting.map(|entry| entry.key.clone()).collect()
+    }
+
+    /// Looks for deadlocks that have come with keys that wait. Returns the Acquires to abort; what
+    /// cannot be aborted is reported.
+    pub fn deadlocks(
+        &mut self,
+        suspects: Vec<Bytes>,
+        attempts: &Attempts,
+    ) -> Vec<(AttemptId, v1::Deadlock)> {
+        let mut victims = Vec::new();
+        for suspect in suspects {
+            while let Some(verdict) = self.deadlock_of(&suspect, attempts) {
+                let deadlock = self.describe(&verdict.cycle);
+                match verdict
+                    .victim
+                    .and_then(|key| Some((self.attempt(&key)?, key)))
+                {
+                    Some((attempt, key)) => {
+                        warn!(
+                            cycle = refusal::told(&deadlock),
+                            "deadlock: a wait is aborted"
+                        );
+                        METRICS.deadlocks_aborted.inc();
+                        self.sacrificed.extend(self.siblings(&key));
+                        victims.push((attempt, deadlock));
+                    }
+                    None => {
+                        self.report(verdict.cycle, deadlock);
+                        break;
+                    }
+                }
+            }
+        }
+        victims
+    }
+
+    fn deadlock_of(&self, suspect: &Bytes, attempts: &Attempts) -> Option<Verdict<Bytes>> {
+        let entry = self.table.entry(suspect)?;
+        let waits = entry.granted.is_none() && !self.sacrificed.contains(suspect);
+        // Nobody waits for an owner that has nothing older, so it can close no circle.
+        if !waits || !entry.is_lock || !self.table.has_older(&entry.owner, entry.created) {
+            return None;
+        }
+        let situation = self.table.situation(&entry.owner, &self.sacrificed);
+        situation.deadlock_of(0, |key| {
+            match self.attempt(key).and_then(|id| attempts.waits(&id)) {
+                Some(limited) => deadlock::Kind::Ours { limited },
+                None => deadlock::Kind::Foreign,
+            }
+        })
+    }
+
+    fn attempt(&self, key: &Bytes) -> Option<AttemptId> {
+        self.table.entry(key)?.attempt()
+    }
+
+    /// All keys of the Acquire that a key is of: they go together.
+    fn siblings(&self, key: &Bytes) -> Vec<Bytes> {
+        let Some(entry) = self.table.entry(key) else {
+            return Vec::new();
+        };
+        let attempt = entry.attempt();
+        let same = |other: &&Entry| other.created == entry.created && other.attempt() == attempt;
+        let all = self.table.of_lease(entry.lease).filter(same);
+        all.map(|entry| entry.key.clone()).collect()
+    }
+
+    fn describe(&self, cycle: &[Bytes]) -> v1::Deadlock {
+        let waits = cycle.iter().filter_map(|key| self.table.entry(key));
+        v1::Deadlock {
+            waits: waits
+                .map(|entry| v1::deadlock::Wait {
+                    name: name_of(&entry.dir),
+                    owner: entry.owner.to_string(),
+                    key: entry.key.clone(),
+                })
+                .collect(),
+            at_ms: clock::unix_ms(),
+        }
+    }
+
+    fn report(&mut self, cycle: Vec<Bytes>, deadlock: v1::Deadlock) {
+        let keys: BTreeSet<Bytes> = cycle.into_iter().collect();
+        if self.unresolved.contains_key(&keys) {
+            return;
+        }
+        warn!(
+            cycle = refusal::told(&deadlock),
+            "deadlock: no wait in it is this server's to abort"
+        );
+        METRICS.deadlocks_reported.inc();
+        self.unresolved.insert(keys, deadlock);
+    }
+
+    /// Deadlocks that are still there.
+    #[must_use]
+    pub fn unresolved(&self) -> Vec<v1::Deadlock> {
+        self.unresolved.values().cloned().collect()
+    }
+
+    /// At most `limit` locks.
+    #[must_use]
+    pub fn locks(&self, prefix: &[u8], after: &[u8], limit: usize) -> Vec<v1::Lock> {
+        let now = clock::now();
+        let lines = self.table.lines(prefix, after);
+        let locks = lines.filter_map(|(_, line)| told::lock(line, now));
+        locks.take(limit).collect()
+    }
+
+    /// Past holds.
+    #[must_use]
+    pub fn past(&self, prefix: &[u8], limit: usize) -> v1::HistoryResponse {
+        v1::HistoryResponse {
+            holds: self.history.last(prefix, limit),
+            since_ms: self.since_ms,
+        }
+    }
+
+    /// What a session holds.
+    #[must_use]
+    pub fn holds_of(&self, lease: LeaseId) -> Vec<v1::Hold> {
+        let all = self.table.of_lease(lease);
+        let held = all.filter(|entry| entry.is_lock && entry.granted.is_some());
+        held.map(hold).collect()
+    }
+
+    /// A contender as a message.
+    #[must_use]
+    pub fn contender(&self, key: &Bytes) -> Option<v1::Contender> {
+        let entry = self.table.entry(key)?;
+        let lock = told::lock(self.table.line(&entry.dir)?, clock::now())?;
+        let mut all = lock.holders.into_iter().chain(lock.waiting);
+        all.find(|contender| contender.key == *key)
+    }
+
+    /// A key is about to be deleted.
+    pub fn intend(&mut self, key: Bytes, created: Revision, intent: Intent) {
+        self.intents.add(key, created, intent);
+    }
+
+    /// It was not.
+    pub fn forget_intent(&mut self, key: &Bytes, created: Revision) {
+        self.intents.take(key, created);
+    }
+}
+
+fn hold(entry: &Entry) -> v1::Hold {
+    v1::Hold {
+        name: name_of(&entry.dir),
+        key: entry.key.clone(),
+        token: entry.created.0,
+    }
+}
+
+fn event(
+    kind: Kind,
+    entry: &Entry,
+    position: usize,
+    revision: Revision,
+    now: Instant,
+) -> v1::LockEvent {
+    v1::LockEvent {
+        kind: kind as i32,
+        name: name_of(&entry.dir),
+        contender: Some(told::contender(entry, position, now)),
+        revision: revision.0,
+    }
+}
+
+/// The session whose record a deletion was.
+fn ended_session(event: &Event) -> Option<LeaseId> {
+    let key = &event.kv.as_ref()?.key;
+    let hex = key.strip_prefix(SESSIONS)?.strip_prefix(b"s")?;
+    let lease = i64::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()?;
+    (event.r#type == EventType::Delete as i32).then_some(LeaseId(lease))
+}

@@ -1,0 +1,185 @@
+//! "Detection runs on every insert under a lock directory, raw Txns included."
+
+use etcd_client::PutOptions;
+use latchd_proto::latchd::v1::{AcquireRequest, ListRequest};
+use tonic::{Code, Status};
+
+use crate::common::{keys_under, soon, until_count};
+use crate::support::{
+    Service, exclusive, for_ever, granted, of, permit, reason, refused, shared, within,
+};
+
+fn owned(owner: &str, request: AcquireRequest) -> AcquireRequest {
+    AcquireRequest {
+        owner: owner.into(),
+        ..request
+    }
+}
+
+/// The victim's answer lists the cycle, names and owners.
+fn assert_names(status: &Status, parts: &[&str]) {
+    assert_eq!(status.code(), Code::Aborted);
+    assert_eq!(reason(status), "deadlock");
+    let cycle = status.metadata().get("latchd-cycle").unwrap();
+    for part in parts {
+        assert!(status.message().contains(part), "{status:?}");
+        assert!(cycle.to_str().unwrap().contains(part), "{cycle:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_locks_in_opposite_order() {
+    let mut service = Service::start().await;
+    let (a, b) = (service.lease().await, service.lease().await);
+    service.hold(owned("ann", exclusive("x", a))).await;
+    let held = service.hold(owned("bob", exclusive("y", b))).await;
+    let first = service.queue(owned("ann", exclusive("y", a)), 2).await;
+    let youngest = service.wait(owned("bob", exclusive("x", b)));
+    let status = soon(youngest).await.unwrap().unwrap_err();
+    assert_names(&status, &["ann waits for", "bob waits for", "x", "y"]);
+    assert!(!first.is_finished());
+    assert_eq!(keys_under(&mut service.etcd, "x/").await.len(), 1);
+    service.release(b, &held).await.unwrap();
+    granted(first).await;
+}
+
+/// With a Go Mutex in the cycle, which closes it: the wait that can be aborted is.
+#[tokio::test]
+async fn a_go_mutex_closes_the_cycle() {
+    let mut service = Service::start().await;
+    let (a, go) = (service.lease().await, service.lease().await);
+    service.hold(owned("ann", exclusive("x", a))).await;
+    let leased = || Some(PutOptions::new().with_lease(go));
+    let key = |name: &str| format!("{name}/{go:x}");
+    service.etcd.put(key("y"), "", leased()).await.unwrap();
+    let waiting = service.queue(owned("ann", exclusive("y", a)), 2).await;
+    service.etcd.put(key("x"), "", leased()).await.unwrap();
+    let status = soon(waiting).await.unwrap().unwrap_err();
+    assert_names(&status, &["ann waits for", &format!("{go:x} waits for")]);
+}
+
+/// "With none in it, it is reported only."
+#[tokio::test]
+async fn a_deadlock_of_etcds_clients_is_reported() {
+    let mut service = Service::start().await;
+    assert!(service.list().await.is_empty());
+    let (a, b) = (service.lease().await, service.lease().await);
+    for (name, lease) in [("x", a), ("y", b), ("y", a), ("x", b)] {
+        let leased = PutOptions::new().with_lease(lease);
+        let key = format!("{name}/{lease:x}");
+        service.etcd.put(key, "", Some(leased)).await.unwrap();
+    }
+    let listed = service.locks.list(ListRequest::default()).await.unwrap();
+    let deadlocks = listed.into_inner().deadlocks;
+    assert_eq!(deadlocks.len(), 1, "{deadlocks:?}");
+    assert_eq!(deadlocks[0].waits.len(), 2);
+    service.etcd.lease_revoke(a).await.unwrap();
+    let listed = service.locks.list(ListRequest::default()).await.unwrap();
+    assert!(listed.into_inner().deadlocks.is_empty());
+}
+
+/// "Waits with a timeout are left to time out, unless the cycle has no other wait."
+#[tokio::test]
+async fn a_wait_with_a_timeout_is_spared() {
+    let mut service = Service::start().await;
+    let (a, b) = (service.lease().await, service.lease().await);
+    service.hold(exclusive("x", a)).await;
+    service.hold(exclusive("y", b)).await;
+    let lasting = service.queue(exclusive("y", a), 2).await;
+    let limited = service.wait(within(60_000, exclusive("x", b)));
+    assert_eq!(refused(lasting).await, "deadlock");
+    let other = service.wait(within(60_000, exclusive("y", a)));
+    assert_eq!(refused(other).await, "deadlock", "the youngest of the two");
+    assert!(!limited.is_finished());
+}
+
+/// "Two tasks of one session with owners of their own: no false alarm"; without them, an alarm.
+#[tokio::test]
+async fn tasks_of_one_session_with_owners_of_their_own() {
+    let mut service = Service::start().await;
+    let (both, other) = (service.lease().await, service.lease().await);
+    let held = service.hold(owned("task 1", exclusive("x", both))).await;
+    let far = service.hold(exclusive("y", other)).await;
+    let second = service
+        .queue(owned("task 2", exclusive("y", both)), 2)
+        .await;
+    let third = service.queue(exclusive("x", other), 2).await;
+    // A list is as of now, so whatever there was to find has been found.
+    service.list().await;
+    assert!(!second.is_finished() && !third.is_finished());
+    service.release(both, &held).await.unwrap();
+    granted(third).await;
+    service.release(other, &far).await.unwrap();
+    granted(second).await;
+}
+
+/// "k-of-n for permits": while one of the holders can go on, there is no deadlock.
+#[tokio::test]
+async fn a_free_permit_holder_is_no_deadlock() {
+    let mut service = Service::start().await;
+    let (a, b, free) = (
+        service.lease().await,
+        service.lease().await,
+        service.lease().await,
+    );
+    service.hold(permit("pool", 2, a)).await;
+    let spare = service.hold(permit("pool", 2, free)).await;
+    let held = service.hold(exclusive("y", b)).await;
+    let first = service.queue(exclusive("y", a), 2).await;
+    let second = service.queue(permit("pool", 2, b), 3).await;
+    service.list().await;
+    assert!(!first.is_finished() && !second.is_finished());
+    service.release(free, &spare).await.unwrap();
+    granted(second).await;
+    service.release(b, &held).await.unwrap();
+    granted(first).await;
+}
+
+/// "Edges to older waiters as well": a reader that holds and asks for what a waiting writer is ahead
+/// of.
+#[tokio::test]
+async fn a_waiting_writer_is_in_the_cycle() {
+    let mut service = Service::start().await;
+    let (reader, writer, again) = (
+        service.lease().await,
+        service.lease().await,
+        service.lease().await,
+    );
+    service.hold(owned("r", shared("doc", reader))).await;
+    let writing = service.queue(owned("w", exclusive("doc", writer)), 2).await;
+    let reading = service.wait(owned("r", shared("doc", again)));
+    assert_eq!(refused(reading).await, "deadlock");
+    assert!(!writing.is_finished());
+}
+
+/// "Multi-locks cannot deadlock among sessions that hold nothing else": 50 clients, overlapping
+/// sets of names.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_clients_with_overlapping_sets() {
+    let mut service = Service::without_sync().await;
+    const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    let mut clients = Vec::new();
+    for client in 0..50_usize {
+        let lease = service.lease().await;
+        let mut locks = service.locks.clone();
+        clients.push(tokio::spawn(async move {
+            for round in 0..4 {
+                let start = (client * 7 + round * 5) % NAMES.len();
+                let mut set: Vec<&str> =
+                    NAMES.iter().cycle().skip(start).take(3).copied().collect();
+                set.rotate_left(client % 3);
+                let granted = locks.acquire(for_ever(of(&set, lease))).await.unwrap();
+                let request = latchd_proto::latchd::v1::ReleaseRequest {
+                    session: lease,
+                    holds: granted.into_inner().holds,
+                    ..Default::default()
+                };
+                locks.release(request).await.unwrap();
+            }
+        }));
+    }
+    for client in clients {
+        soon(client).await.unwrap();
+    }
+    until_count(&mut service.etcd, "a/", 0).await;
+}

@@ -1,0 +1,290 @@
+//! "A session is a lease with heartbeats."
+
+use std::time::Duration;
+
+use latchd_proto::latchd::v1::lock_event::Kind;
+use latchd_proto::latchd::v1::session_request::{Close, Heartbeat, Open, Request, Resume};
+use latchd_proto::latchd::v1::session_response::Response;
+use latchd_proto::latchd::v1::session_response::ended::Reason;
+use latchd_proto::latchd::v1::{ExtendRequest, ForceReleaseRequest, ListRequest};
+use tokio::time::Instant;
+use tonic::Code;
+
+use crate::common::until_count;
+use crate::support::{
+    Service, Session, bound, by, client, exclusive, granted, reason, refused, with_grace,
+};
+
+#[tokio::test]
+async fn a_session_lives_by_its_heartbeats() {
+    let service = Service::start().await;
+    let mut session = service.session(bound(400)).await;
+    let opened = session.opened.clone();
+    assert_eq!(
+        (opened.epoch, opened.ttl_ms, opened.valid_for_ms),
+        (1, 400, 400)
+    );
+    assert!(opened.resume_token.is_empty());
+    let held = service.hold(by(&opened, exclusive("job", 0))).await;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(1200) {
+        let Response::Alive(alive) = session.heartbeat().await else {
+            panic!("it ended under its heartbeats");
+        };
+        assert!(alive.valid_for_ms <= 400);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(service.is_held("job", held.token).await);
+}
+
+/// "TTL from 100 ms, expiry within 10 ms": without heartbeats it ends, and never early.
+#[tokio::test]
+async fn without_heartbeats_it_ends_after_its_ttl() {
+    let mut service = Service::start().await;
+    let begun = Instant::now();
+    let mut session = service.session(bound(100)).await;
+    let opened = session.opened.clone();
+    let waiting = service.lease().await;
+    service.hold(by(&opened, exclusive("job", 0))).await;
+    let next = service.wait(exclusive("job", waiting));
+    assert_eq!(session.ended().await, Reason::Expired as i32);
+    assert!(begun.elapsed() >= Duration::from_millis(100));
+    granted(next).await;
+    let late = service.acquire(by(&opened, exclusive("late", 0))).await;
+    let status = late.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::NotFound, "no-session")
+    );
+}
+
+/// "Instant release on disconnect."
+#[tokio::test]
+async fn a_bound_session_ends_with_its_connection() {
+    let mut service = Service::start().await;
+    let waiting = service.lease().await;
+    let other = client(&service.fixture).await;
+    let session = Session::begin(other, Request::Open(bound(60_000))).await;
+    let session = session.unwrap();
+    service.hold(by(&session.opened, exclusive("job", 0))).await;
+    let next = service.queue(exclusive("job", waiting), 2).await;
+    let begun = Instant::now();
+    drop(session);
+    granted(next).await;
+    assert!(begun.elapsed() < Duration::from_secs(15), "not by its TTL");
+    until_count(&mut service.etcd, "\0latchd/session/", 0).await;
+}
+
+#[tokio::test]
+async fn closing_frees_everything_before_the_answer() {
+    let service = Service::start().await;
+    for open in [bound(60_000), with_grace(60_000)] {
+        let mut session = service.session(open).await;
+        let held = service.hold(by(&session.opened, exclusive("job", 0))).await;
+        session.send(Request::Close(Close {}));
+        assert_eq!(session.ended().await, Reason::Closed as i32);
+        assert!(!service.is_held("job", held.token).await);
+    }
+}
+
+/// "Resume is a Txn that raises the epoch and fences the old connection."
+#[tokio::test]
+async fn a_resume_keeps_the_holds_and_fences_the_old_connection() {
+    let mut service = Service::start().await;
+    let mut old = service.session(with_grace(60_000)).await;
+    let before = old.opened.clone();
+    let held = service.hold(by(&before, exclusive("job", 0))).await;
+    let blocker = service.lease().await;
+    service.hold(exclusive("busy", blocker)).await;
+    let waiting = service.queue(by(&before, exclusive("busy", 0)), 2).await;
+    let resumed = service.resume(&before).await.unwrap();
+    assert_eq!(resumed.opened.epoch, 2);
+    assert_eq!(resumed.opened.holds, std::slice::from_ref(&held));
+    assert_eq!(refused(waiting).await, "fenced");
+    assert_eq!(old.ended().await, Reason::Resumed as i32);
+    // "Its old connection can do nothing any more."
+    for status in [
+        service
+            .acquire(by(&before, exclusive("new", 0)))
+            .await
+            .map(drop),
+        service
+            .release_at(before.session, before.epoch, &held)
+            .await
+            .map(drop),
+        extend(&service, before.session, before.epoch)
+            .await
+            .map(drop),
+    ] {
+        let status = status.unwrap_err();
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::PermissionDenied, "fenced")
+        );
+    }
+    assert!(service.is_held("job", held.token).await);
+    service.release_at(before.session, 2, &held).await.unwrap();
+}
+
+async fn extend(service: &Service, session: i64, epoch: i64) -> Result<i64, tonic::Status> {
+    let request = ExtendRequest { session, epoch };
+    let extended = service.locks.clone().extend(request).await?;
+    Ok(extended.into_inner().valid_for_ms)
+}
+
+/// "One with a grace resumes within it and still holds, also across a server restart."
+#[tokio::test]
+async fn a_session_survives_a_restart() {
+    let mut service = Service::start().await;
+    let session = service.session(with_grace(30_000)).await;
+    let opened = session.opened.clone();
+    let held = service.hold(by(&opened, exclusive("job", 0))).await;
+    service.restart().await;
+    let resumed = service.resume(&opened).await.unwrap();
+    assert_eq!(resumed.opened.epoch, 2);
+    assert_eq!(resumed.opened.ttl_ms, 30_000);
+    assert_eq!(resumed.opened.holds, [held]);
+    let again = service.resume(&opened).await.unwrap();
+    assert_eq!(again.opened.epoch, 3, "the token stays the same");
+}
+
+/// A lost connection ends nothing that has a grace.
+#[tokio::test]
+async fn a_grace_outlives_the_connection() {
+    let service = Service::start().await;
+    let session = service.session(with_grace(30_000)).await;
+    let opened = session.opened.clone();
+    let held = service.hold(by(&opened, exclusive("job", 0))).await;
+    drop(session);
+    let resumed = service.resume(&opened).await.unwrap();
+    assert_eq!(resumed.opened.holds, [held]);
+}
+
+#[tokio::test]
+async fn who_cannot_resume() {
+    let service = Service::start().await;
+    let kept = service.session(with_grace(30_000)).await;
+    let tied = service.session(bound(30_000)).await;
+    let resume = |session: i64, token: &'static [u8]| {
+        let resume = Resume {
+            session,
+            resume_token: token.into(),
+        };
+        Session::begin(service.locks.clone(), Request::Resume(resume))
+    };
+    for (session, token, code, word) in [
+        (
+            kept.opened.session,
+            &b"wrong"[..],
+            Code::PermissionDenied,
+            "wrong-token",
+        ),
+        (
+            kept.opened.session,
+            b"",
+            Code::PermissionDenied,
+            "wrong-token",
+        ),
+        (tied.opened.session, b"", Code::FailedPrecondition, "bound"),
+        (4711, b"x", Code::NotFound, "no-session"),
+    ] {
+        let Err(status) = resume(session, token).await else {
+            panic!("{session} was resumed");
+        };
+        assert_eq!((status.code(), reason(&status).as_str()), (code, word));
+    }
+}
+
+/// "Told when a lock is lost": by force, or by somebody's delete; not by its own release.
+#[tokio::test]
+async fn a_session_is_told_what_it_lost() {
+    let mut service = Service::start().await;
+    let mut session = service.session(bound(60_000)).await;
+    let opened = session.opened.clone();
+    let own = service.hold(by(&opened, exclusive("own", 0))).await;
+    service
+        .release_at(opened.session, opened.epoch, &own)
+        .await
+        .unwrap();
+    let forced = service.hold(by(&opened, exclusive("forced", 0))).await;
+    let request = ForceReleaseRequest {
+        name: "forced".into(),
+        token: forced.token,
+    };
+    service.locks.force_release(request).await.unwrap();
+    let lost = session.lost().await;
+    assert_eq!((lost.hold, lost.how), (Some(forced), Kind::Forced as i32));
+    let deleted = service.hold(by(&opened, exclusive("deleted", 0))).await;
+    let key = deleted.key.to_vec();
+    service.etcd.delete(key, None).await.unwrap();
+    assert_eq!(session.lost().await.hold, Some(deleted));
+    service.etcd.lease_revoke(opened.session).await.unwrap();
+    assert_eq!(session.ended().await, Reason::Expired as i32);
+}
+
+#[tokio::test]
+async fn sessions_are_listed_and_extended() {
+    let mut service = Service::start().await;
+    let kept = service.session(with_grace(30_000)).await.opened.clone();
+    let tied = service.session(bound(20_000)).await;
+    let left = extend(&service, kept.session, kept.epoch).await.unwrap();
+    assert_eq!(left, 30_000);
+    let request = ListRequest {
+        sessions: true,
+        ..Default::default()
+    };
+    let mut sessions = service
+        .locks
+        .list(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .sessions;
+    sessions.sort_by_key(|session| session.ttl_ms);
+    let [first, second] = &sessions[..] else {
+        panic!("{sessions:?}");
+    };
+    assert_eq!(first.session, tied.opened.session);
+    assert!(first.bound && first.connected && !second.bound);
+    assert_eq!((second.session, second.epoch), (kept.session, 1));
+    assert!(second.valid_for_ms <= 30_000 && second.valid_for_ms > 0);
+}
+
+/// A session without an epoch is not taken for a lease of etcd's.
+#[tokio::test]
+async fn a_session_needs_its_epoch() {
+    let service = Service::start().await;
+    let session = service.session(with_grace(30_000)).await;
+    let request = exclusive("job", session.opened.session);
+    let status = service.acquire(request).await.unwrap_err();
+    assert_eq!(reason(&status), "fenced");
+}
+
+#[tokio::test]
+async fn requests_out_of_order() {
+    let service = Service::start().await;
+    let locks = || service.locks.clone();
+    let first = Session::begin(locks(), Request::Heartbeat(Heartbeat {})).await;
+    assert_eq!(reason(&first.err().unwrap()), "invalid");
+    let mut session = service.session(bound(30_000)).await;
+    session.send(Request::Open(bound(30_000)));
+    assert_eq!(reason(&session.next().await.unwrap_err()), "invalid");
+    for bad in [
+        Open {
+            ttl_ms: 99,
+            ..bound(0)
+        },
+        Open {
+            grace_ms: 50,
+            ..with_grace(100)
+        },
+        Open {
+            grace_ms: 200,
+            ..bound(100)
+        },
+    ] {
+        let refused = Session::begin(locks(), Request::Open(bad)).await;
+        let status = refused.err().unwrap();
+        assert_eq!(status.code(), Code::InvalidArgument);
+    }
+}

@@ -66,6 +66,8 @@ struct Shared {
     progress: watch::Sender<Option<Revision>>,
     updates: broadcast::Sender<Arc<Update>>,
     stopping: CancellationToken,
+    /// Cancelled when nobody keeps the book any more, so that nobody waits for it.
+    closed: CancellationToken,
 }
 
 impl Ledger {
@@ -81,6 +83,7 @@ impl Ledger {
             state: Mutex::new(State::new(clock::unix_ms())),
             progress: watch::Sender::new(None),
             updates: broadcast::Sender::new(UPDATES),
+            closed: CancellationToken::new(),
             backend,
             attempts,
             sessions,
@@ -91,6 +94,7 @@ impl Ledger {
     /// Keeps the book until the server stops.
     pub async fn keep(self) {
         let stopping = self.0.stopping.clone();
+        let _closed = self.0.closed.clone().drop_guard();
         tokio::select! {
             () = stopping.cancelled() => {}
             error = self.follow() => {
@@ -233,7 +237,7 @@ impl Ledger {
         let reached = |read: &Option<Revision>| read.is_some_and(|read| read >= revision);
         tokio::select! {
             _ = progress.wait_for(reached) => Ok(()),
-            () = self.0.stopping.cancelled() => Err(Error::Stopped),
+            () = self.0.closed.cancelled() => Err(Error::Stopped),
         }
     }
 

@@ -30,7 +30,7 @@ use crate::command::{Command, Reply};
 use crate::error::{Error, Result};
 use queue::{Queue, RoundId};
 
-pub use queue::{Job, QueueLimits};
+pub use queue::{Job, QueueLimits, Urgency};
 
 /// The process's exit status when the writer fails (`EX_IOERR`).
 const EXIT_WRITER_FAILED: i32 = 74;
@@ -113,22 +113,28 @@ impl Proposer {
 
     /// Queues a client's command, unless the queue is full.
     pub fn propose(&self, command: Command) -> Result<Pending> {
+        self.propose_at(Urgency::Now, command)
+    }
+
+    /// The same, with a say in how soon.
+    pub fn propose_at(&self, urgency: Urgency, command: Command) -> Result<Pending> {
         let bytes = command.weight();
-        self.push(command, Some(bytes))
+        self.push(command, Some(bytes), urgency)
     }
 
     /// Queues a clean-up, however full the queue is.
     pub fn clean_up(&self, command: Command) -> Result<Pending> {
-        self.push(command, None)
+        self.push(command, None, Urgency::Now)
     }
 
-    fn push(&self, command: Command, bytes: Option<usize>) -> Result<Pending> {
+    fn push(&self, command: Command, bytes: Option<usize>, urgency: Urgency) -> Result<Pending> {
         let (reply, answer) = oneshot::channel();
         let job = Job {
             command,
             reply,
             bytes,
             round: ROUND.get(),
+            urgency,
         };
         match &*self.0 {
             Mode::Queued(queued) => queued.queue.push(job)?,
@@ -320,6 +326,33 @@ mod tests {
         assert_eq!(proposer.take().unwrap().len(), 1);
         let _kept = in_a_round_of(&proposer, 1, revoke.clone());
         assert_eq!(attended(&proposer), [revoke], "after one of its own");
+    }
+
+    #[test]
+    fn what_is_patient_waits_for_company() {
+        let proposer = small();
+        let revoke = Command::Revoke(LeaseId(7));
+        let patient = || {
+            proposer
+                .propose_at(Urgency::Patient, revoke.clone())
+                .unwrap()
+        };
+        let _kept = in_round(RoundId(1), patient);
+        assert_eq!(attended(&proposer), [], "alone it is not worth a commit");
+        let _kept = in_a_round_of(&proposer, 1, revoke.clone());
+        assert_eq!(
+            attended(&proposer),
+            [revoke.clone(), revoke],
+            "in one order"
+        );
+    }
+
+    #[test]
+    fn what_is_patient_does_not_wait_for_ever() {
+        let proposer = small();
+        let revoke = Command::Revoke(LeaseId(7));
+        let _kept = proposer.propose_at(Urgency::Patient, revoke).unwrap();
+        assert_eq!(proposer.take().unwrap().len(), 1);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use latchd_proto::etcdserverpb::alarm_request::AlarmAction;
 use latchd_proto::etcdserverpb::{
     AlarmMember, AlarmRequest, AlarmResponse, AlarmType, CompactionRequest, CompactionResponse,
@@ -22,7 +23,7 @@ use crate::metrics::{METRICS, StoreFigures};
 use crate::mvcc::hash::{hash_all, hash_keys};
 use crate::mvcc::state::LeaseKind;
 use crate::mvcc::{Snapshot, Store};
-use crate::proposer::Proposer;
+use crate::proposer::{Proposer, Urgency};
 use crate::types::{LeaseId, Revision, Ttl};
 use crate::watch::{Hub, Watches};
 
@@ -140,13 +141,17 @@ impl Embedded {
     /// Like [`Embedded::propose`] for what takes space: over the quota, the alarm is raised and the
     /// command refused.
     async fn propose_within_quota(&self, command: Command) -> Result<Reply> {
+        self.propose_space(Urgency::Now, command).await
+    }
+
+    async fn propose_space(&self, urgency: Urgency, command: Command) -> Result<Reply> {
         let cost = cost(&command) as u64;
         let quota = self.0.limits.quota.unwrap_or(u64::MAX);
         if cost > 0 && self.0.store.size().saturating_add(cost) >= quota {
             self.raise_no_space().await?;
             return Err(Error::NoSpace);
         }
-        self.propose(command).await
+        self.0.proposer.propose_at(urgency, command)?.await
     }
 
     async fn raise_no_space(&self) -> Result<()> {
@@ -206,6 +211,19 @@ impl Embedded {
     }
 
     pub(super) async fn txn(&self, request: TxnRequest) -> Result<TxnResponse> {
+        self.txn_at(Urgency::Now, request).await
+    }
+
+    /// A Txn that joins the line in `directory`, which may be empty.
+    pub(super) async fn join(&self, directory: &Bytes, request: TxnRequest) -> Result<TxnResponse> {
+        let urgency = match self.0.store.has_line(directory) {
+            true => Urgency::Patient,
+            false => Urgency::Now,
+        };
+        self.txn_at(urgency, request).await
+    }
+
+    async fn txn_at(&self, urgency: Urgency, request: TxnRequest) -> Result<TxnResponse> {
         METRICS.txns.inc();
         if is_read_only(&request) {
             let mut response = read(&*self.0.store.snapshot().await, &request)?;
@@ -213,7 +231,7 @@ impl Embedded {
             return Ok(response);
         }
         self.check_size(&request)?;
-        let reply = self.propose_within_quota(Command::Txn(request)).await?;
+        let reply = self.propose_space(urgency, Command::Txn(request)).await?;
         let mut response = expect!(reply, Reply::Txn(response) => response);
         self.complete(&mut response.header);
         Ok(response)

@@ -8,6 +8,8 @@ mod embedded;
 pub use embedded::{Embedded, Limits, trim};
 
 use std::sync::Arc;
+
+use bytes::Bytes;
 use std::time::Duration;
 
 use latchd_proto::etcdserverpb::{
@@ -64,6 +66,14 @@ impl Backend {
     pub async fn txn(&self, request: TxnRequest) -> Result<TxnResponse> {
         match self {
             Backend::Embedded(embedded) => embedded.txn(request).await,
+        }
+    }
+
+    /// KV.Txn, of one who joins the line of keys in `directory`. If there is a line already, the
+    /// commit may wait a little for company.
+    pub async fn join(&self, directory: &Bytes, request: TxnRequest) -> Result<TxnResponse> {
+        match self {
+            Backend::Embedded(embedded) => embedded.join(directory, request).await,
         }
     }
 

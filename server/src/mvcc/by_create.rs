@@ -184,6 +184,12 @@ impl CreateIndex {
         }
     }
 
+    /// Whether readers see keys directly in `dir`.
+    #[must_use]
+    pub fn has_any(&self, dir: &[u8]) -> bool {
+        self.dirs.get(dir).is_some_and(|dir| dir.published > 0)
+    }
+
     /// Answers `query`, or `None` where the caller has to sort.
     #[must_use]
     pub fn query(&self, query: CreateQuery<'_>, seen: Seen) -> Option<CreateHits> {

@@ -148,6 +148,12 @@ impl Store {
         self.published.read().peer_urls.clone()
     }
 
+    /// Whether `directory`, with its `/`, has keys, as far as has been published.
+    #[must_use]
+    pub fn has_line(&self, directory: &[u8]) -> bool {
+        self.published.read().index.has_any(directory)
+    }
+
     /// The last committed revision.
     #[must_use]
     pub fn revision(&self) -> Revision {

@@ -146,8 +146,8 @@ impl Contenders {
                 operation(Request::RequestRange(oldest(&contest.prefix))),
             ],
         };
-        let backend = self.backend.clone();
-        async move { Joined::read(backend.txn(request).await?) }.boxed()
+        let (backend, prefix) = (self.backend.clone(), contest.prefix.clone());
+        async move { Joined::read(backend.join(&prefix, request).await?) }.boxed()
     }
 
     /// A call on `key` is over; what it waited with goes, unless others want it.

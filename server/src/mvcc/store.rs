@@ -191,7 +191,7 @@ impl Store {
     }
 
     /// Begins the one write transaction; only the applier does.
-    pub(crate) fn begin(&self) -> Result<WriteTransaction> {
+    pub fn begin(&self) -> Result<WriteTransaction> {
         let mut txn = self.db.read().begin_write()?;
         // It fails only where a savepoint was changed in the same transaction; there are none.
         let _ = txn.set_durability(self.durability);
@@ -199,12 +199,12 @@ impl Store {
     }
 
     /// What a [`super::write::Batch`] needs beside its transaction.
-    pub(crate) fn published(&self) -> &RwLock<Published> {
+    pub fn published(&self) -> &RwLock<Published> {
         &self.published
     }
 
     /// Shows readers the state that was just committed.
-    pub(crate) fn publish(&self, state: &State) -> Result<()> {
+    pub fn publish(&self, state: &State) -> Result<()> {
         let snapshot = Arc::new(open_snapshot(&self.db.read(), state)?);
         let mut published = self.published.write();
         published.snapshot = Some(snapshot);

@@ -11,7 +11,8 @@ list_families() {
 lint     formatting, clippy, go vet
 unit     the tests beside the code, in every crate
 server   whole-server tests, in-process
-crates   the tests of the other crates: proto, client, cli, bench
+crates   the tests of the other crates: proto, client, cli, bench; whether the
+         micro-benchmarks run
 doc      the examples in the documentation
 outside  the latchd binary under etcdctl, clients of five languages, kill -9, and the bench
 deny     licences, sources and advisories of the dependencies
@@ -45,7 +46,12 @@ family_unit() { run_programs '^[a-z]+/src/'; }
 
 family_server() { run_programs '^server/tests/'; }
 
-family_crates() { run_programs '^((proto|client|cli)/tests/|bench/tests/floor)'; }
+# A micro-benchmark that is not run by `cargo bench` does everything once and times nothing; it
+# passes as a whole.
+family_crates() {
+    run_programs '^((proto|client|cli)/tests/|bench/tests/floor)'
+    run_programs '^server/benches/' check
+}
 
 family_doc() {
     tests "cargo test --doc" cargo test --workspace --doc
@@ -65,13 +71,13 @@ family_deny() {
     fi
 }
 
-# run_programs PATTERN: the test programs whose sources match, one by one, each
-# in its package's directory as cargo does it.
+# run_programs PATTERN [check]: the test programs whose sources match, one by one, each
+# in its package's directory as cargo does it. With `check` each counts as one.
 run_programs() {
-    local program source found=
+    local program source found= how=${2:-tests}
     while read -r program source; do
         found=yes
-        tests "$source" timeout -k 10 "$limit" env -C "${source%%/*}" "$program"
+        "$how" "$source" timeout -k 10 "$limit" env -C "${source%%/*}" "$program"
     done < <(test_programs "$1")
     [[ -n $found ]] || check "there are tests in $1" false
 }

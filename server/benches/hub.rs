@@ -22,6 +22,9 @@ const LETTERS: u64 = 16;
 
 const MANY: usize = 10_000;
 
+/// What the `i`th watcher watches.
+type Watched = fn(usize) -> KeyRange;
+
 pub fn benches(criterion: &mut Criterion) {
     same_key(criterion);
     among_others(criterion);
@@ -45,7 +48,7 @@ fn same_key(criterion: &mut Criterion) {
 /// `hub/publish-to-1-among/…`: one iteration publishes one event that one watcher wants, and 10,000
 /// others of other keys, prefixes or ranges don't.
 fn among_others(criterion: &mut Criterion) {
-    let other: [(&str, fn(usize) -> KeyRange); 3] = [
+    let other: [(&str, Watched); 3] = [
         ("10000-keys", |i| single(&format!("other/{i:05}"))),
         ("10000-prefixes", |i| {
             range(&format!("other/{i:05}/"), &format!("other/{i:05}0"))
@@ -72,7 +75,7 @@ fn among_others(criterion: &mut Criterion) {
 /// `hub/activate-deactivate/…`: one iteration makes one more watcher active, and lets it go again.
 fn come_and_go(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hub/activate-deactivate");
-    let cases: [(&str, usize, fn(usize) -> KeyRange); 3] = [
+    let cases: [(&str, usize, Watched); 3] = [
         ("alone", 0, |_| single(KEY)),
         ("among-10000-keys", MANY, |i| {
             single(&format!("other/{i:05}"))
@@ -114,12 +117,12 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn of(watchers: usize, range: fn(usize) -> KeyRange) -> Crowd {
+    fn of(watchers: usize, watched: Watched) -> Crowd {
         let mut crowd = Crowd {
             hub: Hub::new(PUBLISHED),
             mailboxes: Vec::new(),
         };
-        (0..watchers).for_each(|i| crowd.join(&range(i)));
+        (0..watchers).for_each(|i| crowd.join(&watched(i)));
         crowd
     }
 

@@ -7,13 +7,12 @@ use std::cell::LazyCell;
 use criterion::{BatchSize, Criterion};
 use latchd::mvcc::open::open;
 
+use super::{Large, large};
 use crate::common::Disk;
 
-const KEYS: usize = 100_000;
-
-pub fn benches(criterion: &mut Criterion) {
+pub fn benches(criterion: &mut Criterion, shared: Large) {
     let dir = LazyCell::new(|| {
-        let Disk { opened, dir } = Disk::with_keys(KEYS);
+        let Disk { opened, dir } = shared.into_inner().unwrap_or_else(large);
         drop(opened);
         dir
     });

@@ -10,21 +10,15 @@ use latchd::mvcc::history::ReplayBudget;
 use latchd::types::Revision;
 use latchd_proto::etcdserverpb::RangeRequest;
 
+use super::{Large, large};
 use crate::common::commands::{one, prefix, put};
 use crate::common::{Disk, Syncing};
 
-const KEYS: usize = 100_000;
 const REVISIONS: usize = 1000;
-
-pub fn benches(criterion: &mut Criterion) {
-    ranges(criterion);
-    replays(criterion);
-}
 
 /// `mvcc/range/…`: one iteration answers a Range in a store of 100,000 keys, values of 32 bytes
 /// included, as far as its message.
-fn ranges(criterion: &mut Criterion) {
-    let disk = LazyCell::new(|| Disk::with_keys(KEYS));
+pub fn ranges(criterion: &mut Criterion, shared: &Large) {
     let mut group = criterion.benchmark_group("mvcc/range");
     for (name, request, count) in [
         ("one-key", one("dir0042/0500"), 1),
@@ -33,7 +27,8 @@ fn ranges(criterion: &mut Criterion) {
     ] {
         group.throughput(Throughput::Elements(count));
         group.bench_function(name, |b| {
-            assert_eq!(found(&disk, &request), count);
+            let disk = shared.get_or_init(large);
+            assert_eq!(found(disk, &request), count);
             b.iter(|| disk.store().range(&request).now_or_never());
         });
     }
@@ -46,7 +41,7 @@ fn found(disk: &Disk, request: &RangeRequest) -> u64 {
 
 /// `mvcc/replay-of-1000/…`: one iteration walks 1,000 revisions of history for a watch, which
 /// wants all of them or none.
-fn replays(criterion: &mut Criterion) {
+pub fn replays(criterion: &mut Criterion) {
     let disk = LazyCell::new(|| {
         let mut disk = Disk::new(Syncing::NoFsync);
         let puts = (0..REVISIONS).map(|i| put(&format!("watched/{i:04}"), 0));

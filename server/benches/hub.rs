@@ -39,7 +39,11 @@ fn same_key(criterion: &mut Criterion) {
         let mut crowd = None;
         group.throughput(Throughput::Elements(watchers as u64));
         group.bench_function(BenchmarkId::from_parameter(watchers), |b| {
-            let crowd = crowd.get_or_insert_with(|| Crowd::of(watchers, |_| single(KEY)));
+            let crowd = crowd.get_or_insert_with(|| {
+                let mut crowd = Crowd::empty();
+                (0..watchers).for_each(|_| crowd.join(&single(KEY)));
+                crowd
+            });
             publish(b, crowd, watchers);
         });
     }
@@ -63,7 +67,7 @@ fn among_others(criterion: &mut Criterion) {
         let mut crowd = None;
         group.bench_function(name, |b| {
             let crowd = crowd.get_or_insert_with(|| {
-                let mut crowd = Crowd::of(MANY, other);
+                let mut crowd = Crowd::with_others(MANY, other);
                 crowd.join(&single(KEY));
                 crowd
             });
@@ -85,7 +89,7 @@ fn come_and_go(criterion: &mut Criterion) {
     for (name, others, other) in cases {
         let mut crowd = None;
         group.bench_function(name, |b| {
-            let crowd = crowd.get_or_insert_with(|| Crowd::of(others, other));
+            let crowd = crowd.get_or_insert_with(|| Crowd::with_others(others, other));
             let (range, mailbox) = (single(KEY), Arc::default());
             b.iter(|| {
                 let place = crowd.activate(&range, &mailbox);
@@ -113,16 +117,24 @@ fn publish(b: &mut criterion::Bencher<'_>, crowd: &Crowd, told: usize) {
 /// A hub and its active watchers, each with a mailbox of its own.
 struct Crowd {
     hub: Hub,
+    /// Of those who joined. The others are never told anything, and looking into their mailboxes
+    /// would only leave the hub cold.
     mailboxes: Vec<Arc<Mailbox>>,
 }
 
 impl Crowd {
-    fn of(watchers: usize, watched: Watched) -> Crowd {
-        let mut crowd = Crowd {
+    fn empty() -> Crowd {
+        Crowd {
             hub: Hub::new(PUBLISHED),
             mailboxes: Vec::new(),
-        };
-        (0..watchers).for_each(|i| crowd.join(&watched(i)));
+        }
+    }
+
+    fn with_others(others: usize, watched: Watched) -> Crowd {
+        let crowd = Crowd::empty();
+        for i in 0..others {
+            crowd.activate(&watched(i), &Arc::default());
+        }
         crowd
     }
 
@@ -143,7 +155,7 @@ impl Crowd {
         active.unwrap().0
     }
 
-    /// Empties all mailboxes; how many letters there were.
+    /// Empties the mailboxes; how many letters there were.
     fn read(&self) -> usize {
         let of = |mailbox: &Arc<Mailbox>| std::iter::from_fn(|| mailbox.take()).count();
         self.mailboxes.iter().map(of).sum()

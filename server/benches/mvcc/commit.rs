@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
+use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput};
 use latchd::command::Command;
 
 use crate::common::commands::{delete, delete_prefix, lock, lock_key, put};
@@ -62,6 +62,8 @@ fn lease(i: usize) -> i64 {
 
 pub fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("mvcc/commit");
+    // A sample of an fsync is slow, and needs no more iterations than the one before.
+    group.sampling_mode(SamplingMode::Flat);
     for (how, syncing) in [("fsync", Syncing::Fsync), ("no-fsync", Syncing::NoFsync)] {
         for work in WORKS {
             for commands in BATCHES {

@@ -5,7 +5,7 @@
 //!  HTTP ─► http ─┴─► service ─► backend ──────────────────────────────► reply
 //!                                 │ writes
 //!                                 ▼
-//!                  proposer (bounded queue) ─► applier (one thread) ─► apply ─► mvcc ─► commit
+//!                  proposer (bounded queue) ─► applier (one at a time) ─► apply ─► mvcc ─► commit
 //!                                                  │ after the commit
 //!                                                  ├─► watch hub ─► watch streams, lock waiters
 //!                                                  └─► replies

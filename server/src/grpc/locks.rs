@@ -7,8 +7,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::router::in_go_on_a_stream;
+use super::until_stopped;
 use crate::error::Error;
-use crate::service::locks::refusal::{Refusal, Result as LockResult};
+use crate::service::locks::refusal::Result as LockResult;
 use crate::service::locks::{Keeper, SessionStream};
 
 /// The RPCs of Locks.
@@ -24,11 +25,7 @@ impl LocksRpc {
         &self,
         work: impl Future<Output = LockResult<T>>,
     ) -> Result<Response<T>, Status> {
-        let outcome = tokio::select! {
-            outcome = work => outcome,
-            () = self.stopping.cancelled() => Err(Refusal::Store(Error::Stopped)),
-        };
-        Ok(Response::new(outcome?))
+        Ok(Response::new(until_stopped(&self.stopping, work).await?))
     }
 }
 

@@ -20,20 +20,20 @@ pub use router::{GrpcRouter, Services};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// Ends `work` with `server stopped` when the server drains: dropping it lets its guards clean up.
-async fn until_stopped<T>(
+async fn until_stopped<T, E: From<Error>>(
     stopping: &CancellationToken,
-    work: impl Future<Output = Result<T>>,
-) -> Result<T> {
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     tokio::select! {
         outcome = work => outcome,
-        () = stopping.cancelled() => Err(Error::Stopped),
+        () = stopping.cancelled() => Err(Error::Stopped.into()),
     }
 }
 
 /// The answer to an RPC that a later version will serve.
-fn unimplemented<T>(what: &'static str) -> std::result::Result<T, Status> {
+fn unimplemented<T>(what: &'static str) -> Result<T, Status> {
     Err(Error::Unimplemented(what).into())
 }

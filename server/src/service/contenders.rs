@@ -13,16 +13,14 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use latchd_proto::etcdserverpb::{
-    Compare, DeleteRangeRequest, LeaseGrantRequest, PutRequest, RangeRequest, RequestOp,
-    ResponseHeader, TxnRequest, TxnResponse,
-    compare::{CompareResult, CompareTarget, TargetUnion},
-    request_op::Request,
+    LeaseGrantRequest, PutRequest, ResponseHeader, TxnRequest, TxnResponse, request_op::Request,
     response_op::Response,
 };
 use latchd_proto::mvccpb::KeyValue;
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
+use super::requests::{created_at, delete_if_created_at, just, operation, put_if_created_at};
 use super::turn::{contender_key, oldest, wait_for_turn};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
@@ -371,49 +369,5 @@ impl Drop for OwnLease {
         if !self.kept {
             self.backend.clean_up_lease(self.id);
         }
-    }
-}
-
-fn operation(request: Request) -> RequestOp {
-    RequestOp {
-        request: Some(request),
-    }
-}
-
-fn just(key: &Bytes) -> RangeRequest {
-    RangeRequest {
-        key: key.clone(),
-        ..Default::default()
-    }
-}
-
-fn created_at(key: &Bytes, revision: Revision) -> Compare {
-    Compare {
-        result: CompareResult::Equal as i32,
-        target: CompareTarget::Create as i32,
-        key: key.clone(),
-        target_union: Some(TargetUnion::CreateRevision(revision.0)),
-        ..Default::default()
-    }
-}
-
-/// Changes a key, if it is still the one that was created at that revision.
-pub fn put_if_created_at(put: PutRequest, revision: Revision) -> TxnRequest {
-    TxnRequest {
-        compare: vec![created_at(&put.key, revision)],
-        success: vec![operation(Request::RequestPut(put))],
-        failure: Vec::new(),
-    }
-}
-
-/// Deletes the key that was created at that revision, and no later one of the same name.
-pub fn delete_if_created_at(key: &Bytes, revision: Revision) -> TxnRequest {
-    TxnRequest {
-        compare: vec![created_at(key, revision)],
-        success: vec![operation(Request::RequestDeleteRange(DeleteRangeRequest {
-            key: key.clone(),
-            ..Default::default()
-        }))],
-        failure: Vec::new(),
     }
 }

@@ -13,7 +13,8 @@ use latchd_proto::v3electionpb::{
     CampaignResponse, LeaderKey, LeaderResponse, ProclaimResponse, ResignResponse,
 };
 
-use super::contenders::{Contenders, Contest, delete_if_created_at, put_if_created_at};
+use super::contenders::{Contenders, Contest};
+use super::requests::{delete_if_created_at, put_if_created_at};
 use super::turn::{end_of, oldest, prefix_of};
 use super::validate;
 use crate::backend::Backend;

@@ -9,6 +9,7 @@ pub mod lock;
 pub mod locks;
 pub mod member;
 pub mod range_stream;
+pub mod requests;
 pub mod turn;
 pub mod validate;
 pub mod watch;

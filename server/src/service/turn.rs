@@ -21,10 +21,15 @@ use crate::watch::{Delivery, Filters, WatchSpec};
 /// the lease in lower-case hexadecimal, unpadded.
 #[must_use]
 pub fn contender_key(prefix: &[u8], lease: LeaseId) -> Bytes {
+    Bytes::from([prefix, hex(lease).as_bytes()].concat())
+}
+
+/// A lease as keys spell it: lower-case hexadecimal without padding, as Go's clients do.
+#[must_use]
+pub fn hex(lease: LeaseId) -> String {
     // Go's %x of a negative number has a sign; such a lease is not found, but says so by this name.
     let sign = if lease.0 < 0 { "-" } else { "" };
-    let name = format!("{sign}{:x}", lease.0.unsigned_abs());
-    Bytes::from([prefix, name.as_bytes()].concat())
+    format!("{sign}{:x}", lease.0.unsigned_abs())
 }
 
 /// The directory of a name, in which its contenders lie.
@@ -73,19 +78,24 @@ pub async fn wait_for_turn(backend: &Backend, prefix: &Bytes, created: Revision)
     }
 }
 
-/// Waits until `key`, which was there at `seen`, may be gone.
-async fn wait_for_delete(backend: &Backend, key: Bytes, seen: Revision) -> Result<()> {
-    let mut watches = backend.watches();
-    let spec = WatchSpec {
-        range: KeyRange::single(key),
-        start: Some(seen.next()),
+/// What is deleted in `range` from `start` on, as a watch.
+#[must_use]
+pub fn deletes(range: KeyRange, start: Revision) -> WatchSpec {
+    WatchSpec {
+        range,
+        start: Some(start),
         filters: Filters {
             no_put: true,
             no_delete: false,
         },
         previous: false,
-    };
-    watches.create(WatchId(0), spec);
+    }
+}
+
+/// Waits until `key`, which was there at `seen`, may be gone.
+async fn wait_for_delete(backend: &Backend, key: Bytes, seen: Revision) -> Result<()> {
+    let mut watches = backend.watches();
+    watches.create(WatchId(0), deletes(KeyRange::single(key), seen.next()));
     loop {
         match watches.next().await? {
             Delivery::Events { events, .. } => {

@@ -21,11 +21,12 @@ use super::note::Note;
 use super::refusal::{Refusal, Result, shown};
 use super::rule::Older;
 use super::txns::{
-    found, join, just, line, read_all, record_key, release, take_if_alone, take_if_unchanged,
+    found, join, line, read_all, record_key, release, take_if_alone, take_if_unchanged,
 };
 use crate::backend::Backend;
 use crate::clock::{self, Instant};
 use crate::error::Error;
+use crate::service::requests::just;
 use crate::types::Revision;
 
 /// The answer to a Txn on its way: the create revision of the keys, if it put them.

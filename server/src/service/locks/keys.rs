@@ -11,6 +11,7 @@
 use bytes::Bytes;
 use latchd_proto::latchd::v1;
 
+use crate::service::turn::hex;
 use crate::types::LeaseId;
 
 /// The most permits that a semaphore can have.
@@ -98,13 +99,6 @@ fn mode_of_tag(tag: &str) -> Option<Mode> {
 pub fn is_attempt(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (1..=64).contains(&text.len()) && text.bytes().all(allowed)
-}
-
-/// A lease as keys spell it: lower-case hexadecimal without padding, as Go's clients do.
-#[must_use]
-pub fn hex(lease: LeaseId) -> String {
-    let sign = if lease.0 < 0 { "-" } else { "" };
-    format!("{sign}{:x}", lease.0.unsigned_abs())
 }
 
 /// The key of an attempt in `dir` (the name with its `/`).

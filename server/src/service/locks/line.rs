@@ -14,12 +14,13 @@ use super::ask::{Ask, Wanted};
 use super::keys::{Mode, mode_of};
 use super::refusal::{Refusal, Result, shown};
 use super::rule::Older;
-use super::txns::{just, line};
+use super::txns::line;
 use crate::backend::Backend;
 use crate::mvcc::KeyRange;
-use crate::service::turn::end_of;
+use crate::service::requests::just;
+use crate::service::turn::{deletes, end_of};
 use crate::types::{Revision, WatchId};
-use crate::watch::{Delivery, Filters, WatchSpec, Watches};
+use crate::watch::{Delivery, Watches};
 
 /// The keys of a line that lie directly in `dir`, with their last segments. `latchd.v1` looks at no
 /// others.
@@ -195,18 +196,6 @@ impl<'a> Line<'a> {
             Some(_) => Refusal::Lost(name.unwrap_or_default()),
             None => Refusal::NoSession(lease),
         }
-    }
-}
-
-fn deletes(range: KeyRange, start: Revision) -> WatchSpec {
-    WatchSpec {
-        range,
-        start: Some(start),
-        filters: Filters {
-            no_put: true,
-            no_delete: false,
-        },
-        previous: false,
     }
 }
 

@@ -12,7 +12,8 @@ use super::keys::{self, OwnKey, is_attempt, is_lock};
 use super::ledger::Intent;
 use super::line::direct;
 use super::refusal::{Refusal, Result, shown};
-use super::txns::{deleted, found, is_at, just, line, read_all, record_key, release};
+use super::txns::{deleted, found, is_at, line, read_all, record_key, release};
+use crate::service::requests::just;
 use crate::service::turn::prefix_of;
 use crate::types::{LeaseId, Revision};
 

@@ -19,8 +19,9 @@ use super::Keeper;
 use super::ask::Holder;
 use super::refusal::{Refusal, Result};
 use super::sessions::Notice;
-use super::txns::{end_record, just, put_record, record_key};
+use super::txns::{end_record, put_record, record_key};
 use crate::error::Error;
+use crate::service::requests::just;
 use crate::types::{LeaseId, Ttl};
 
 /// The shortest TTL, in milliseconds.

@@ -11,8 +11,9 @@ use latchd_proto::etcdserverpb::{
 use latchd_proto::mvccpb::KeyValue;
 
 use super::ask::{Ask, Holder, Wanted};
-use super::keys::{Mode, hex, prefix_of_lease};
-use crate::service::turn::{contender_key, end_of};
+use super::keys::{Mode, prefix_of_lease};
+use crate::service::requests::{created_at, delete_if_created_at, operation};
+use crate::service::turn::{contender_key, end_of, hex};
 use crate::types::{LeaseId, Revision};
 
 /// Where the records of sessions lie: outside of what anybody would lock.
@@ -45,10 +46,7 @@ fn not_there_yet(wanted: &Wanted, ask: &Ask) -> Vec<Compare> {
     let (dir, lease) = (&wanted.dir, ask.holder.lease);
     let none_of = |mode| nothing_below(prefix_of_lease(dir, mode, lease));
     let mut compare = vec![
-        Compare {
-            key: contender_key(dir, lease),
-            ..absent()
-        },
+        created_at(&contender_key(dir, lease), Revision(0)),
         none_of(Mode::Exclusive),
         none_of(Mode::Shared),
     ];
@@ -143,23 +141,10 @@ pub fn release<'a>(
     TxnRequest {
         compare,
         success: keys
-            .map(|(key, created)| operation(Request::RequestTxn(release_one(key, created))))
+            .map(|(key, created)| {
+                operation(Request::RequestTxn(delete_if_created_at(key, created)))
+            })
             .collect(),
-        failure: Vec::new(),
-    }
-}
-
-fn release_one(key: &Bytes, created: Revision) -> TxnRequest {
-    TxnRequest {
-        compare: vec![Compare {
-            key: key.clone(),
-            target_union: Some(TargetUnion::CreateRevision(created.0)),
-            ..absent()
-        }],
-        success: vec![operation(Request::RequestDeleteRange(DeleteRangeRequest {
-            key: key.clone(),
-            ..Default::default()
-        }))],
         failure: Vec::new(),
     }
 }
@@ -216,15 +201,6 @@ pub fn end_record(holder: Holder) -> TxnRequest {
     }
 }
 
-/// One key.
-#[must_use]
-pub fn just(key: &Bytes) -> RangeRequest {
-    RangeRequest {
-        key: key.clone(),
-        ..Default::default()
-    }
-}
-
 /// Everything below a directory by create revision. (A Range of keys only would say no lease.)
 #[must_use]
 pub fn line(dir: &Bytes) -> RangeRequest {
@@ -237,16 +213,6 @@ pub fn line(dir: &Bytes) -> RangeRequest {
     }
 }
 
-/// A compare that holds for a key that is not there; without a target of its own, of any kind.
-fn absent() -> Compare {
-    Compare {
-        result: CompareResult::Equal as i32,
-        target: CompareTarget::Create as i32,
-        target_union: Some(TargetUnion::CreateRevision(0)),
-        ..Default::default()
-    }
-}
-
 fn nothing_below(prefix: Bytes) -> Compare {
     let end = end_of(&prefix);
     nothing_in(prefix, end)
@@ -254,14 +220,7 @@ fn nothing_below(prefix: Bytes) -> Compare {
 
 fn nothing_in(start: Bytes, end: Bytes) -> Compare {
     Compare {
-        key: start,
         range_end: end,
-        ..absent()
-    }
-}
-
-fn operation(request: Request) -> RequestOp {
-    RequestOp {
-        request: Some(request),
+        ..created_at(&start, Revision(0))
     }
 }

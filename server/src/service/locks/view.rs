@@ -16,8 +16,9 @@ use super::line::direct;
 use super::refusal::{Refusal, Result};
 use super::rule::{Place, is_granted};
 use super::session::{Record, info};
-use super::txns::{SESSIONS, just, line, record_key};
+use super::txns::{SESSIONS, line, record_key};
 use crate::error::Error;
+use crate::service::requests::just;
 use crate::service::turn::{end_of, prefix_of};
 use crate::types::{LeaseId, Revision};
 

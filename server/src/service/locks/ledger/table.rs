@@ -12,6 +12,7 @@ use crate::service::locks::deadlock::{Situation, Spot};
 use crate::service::locks::keys::{self, Mode, OwnKey};
 use crate::service::locks::note::Note;
 use crate::service::locks::rule::Older;
+use crate::service::turn::hex;
 use crate::types::{LeaseId, Revision};
 
 /// A key in a line.
@@ -46,7 +47,7 @@ impl Entry {
             Some(_) => Note::read(&kv.value),
             None => Note::default(),
         };
-        let owner = note.owner.clone().unwrap_or_else(|| keys::hex(lease));
+        let owner = note.owner.clone().unwrap_or_else(|| hex(lease));
         Entry {
             dir: Bytes::copy_from_slice(dir),
             key: Bytes::copy_from_slice(&kv.key),

@@ -1,7 +1,7 @@
 //! "Detection runs on every insert under a lock directory, raw Txns included."
 
 use etcd_client::PutOptions;
-use latchd_proto::latchd::v1::{AcquireRequest, ListRequest};
+use latchd_proto::latchd::v1::{AcquireRequest, HistoryRequest, ListRequest, WatchRequest};
 use tonic::{Code, Status};
 
 use crate::common::{keys_under, soon, until_count};
@@ -49,11 +49,9 @@ async fn a_go_mutex_closes_the_cycle() {
     let mut service = Service::start().await;
     let (a, go) = (service.lease().await, service.lease().await);
     service.hold(owned("ann", exclusive("x", a))).await;
-    let leased = || Some(PutOptions::new().with_lease(go));
-    let key = |name: &str| format!("{name}/{go:x}");
-    service.etcd.put(key("y"), "", leased()).await.unwrap();
+    go_put(&mut service, "y", go).await;
     let waiting = service.queue(owned("ann", exclusive("y", a)), 2).await;
-    service.etcd.put(key("x"), "", leased()).await.unwrap();
+    go_put(&mut service, "x", go).await;
     let status = soon(waiting).await.unwrap().unwrap_err();
     assert_names(&status, &["ann waits for", &format!("{go:x} waits for")]);
 }
@@ -65,9 +63,7 @@ async fn a_deadlock_of_etcds_clients_is_reported() {
     assert!(service.list().await.is_empty());
     let (a, b) = (service.lease().await, service.lease().await);
     for (name, lease) in [("x", a), ("y", b), ("y", a), ("x", b)] {
-        let leased = PutOptions::new().with_lease(lease);
-        let key = format!("{name}/{lease:x}");
-        service.etcd.put(key, "", Some(leased)).await.unwrap();
+        go_put(&mut service, name, lease).await;
     }
     let listed = service.locks.list(ListRequest::default()).await.unwrap();
     let deadlocks = listed.into_inner().deadlocks;
@@ -76,6 +72,68 @@ async fn a_deadlock_of_etcds_clients_is_reported() {
     service.etcd.lease_revoke(a).await.unwrap();
     let listed = service.locks.list(ListRequest::default()).await.unwrap();
     assert!(listed.into_inner().deadlocks.is_empty());
+}
+
+/// "`latchctl` and a metric show it": List has what is there, Watch tells of each when it is found,
+/// History has those that were resolved, too, with their victims.
+#[tokio::test]
+async fn deadlocks_are_listed_watched_and_remembered() {
+    let mut service = Service::start().await;
+    let watch = service.locks.watch(WatchRequest { prefix: "x".into() });
+    let mut watch = watch.await.unwrap().into_inner();
+    let mut next = async || loop {
+        let response = soon(watch.message()).await.unwrap().unwrap();
+        if !response.deadlocks.is_empty() {
+            return response.deadlocks;
+        }
+    };
+    let (a, b) = (service.lease().await, service.lease().await);
+    service.hold(owned("ann", exclusive("x", a))).await;
+    service.hold(owned("bob", exclusive("y", b))).await;
+    let lasting = service.queue(owned("ann", exclusive("y", a)), 2).await;
+    let aborted = service.wait(owned("bob", exclusive("x", b)));
+    assert_eq!(refused(aborted).await, "deadlock");
+    let resolved = next().await;
+    assert_eq!(resolved.len(), 1);
+    let victim = String::from_utf8_lossy(&resolved[0].victim).into_owned();
+    assert!(victim.starts_with(&format!("x/~x.{b:x}.")), "{victim}");
+    let told: Vec<(i64, &str)> = resolved[0]
+        .waits
+        .iter()
+        .map(|wait| (wait.session, wait.owner.as_str()))
+        .collect();
+    assert_eq!(told, [(b, "bob"), (a, "ann")]);
+    drop(lasting);
+    // "With none in it, it is reported only."
+    let (c, d) = (service.lease().await, service.lease().await);
+    for (name, lease) in [("x2", c), ("y2", d), ("y2", c), ("x2", d)] {
+        go_put(&mut service, name, lease).await;
+    }
+    let reported = next().await;
+    assert!(reported[0].victim.is_empty() && reported[0].waits.len() == 2);
+    let listed = service.locks.list(ListRequest::default()).await.unwrap();
+    assert_eq!(listed.into_inner().deadlocks, reported);
+    let snapshot = service.locks.watch(WatchRequest::default()).await.unwrap();
+    let snapshot = soon(snapshot.into_inner().message())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(snapshot.deadlocks, reported);
+    let past = |prefix: &'static str| HistoryRequest {
+        prefix: prefix.into(),
+        limit: 0,
+    };
+    let both = service.locks.history(past("")).await.unwrap().into_inner();
+    assert_eq!(both.deadlocks, [reported.clone(), resolved].concat());
+    let second = service.locks.history(past("y2")).await.unwrap();
+    assert_eq!(second.into_inner().deadlocks, reported);
+}
+
+/// The key that Go's Mutex puts.
+async fn go_put(service: &mut Service, name: &str, lease: i64) {
+    let leased = PutOptions::new().with_lease(lease);
+    let key = format!("{name}/{lease:x}");
+    service.etcd.put(key, "", Some(leased)).await.unwrap();
 }
 
 /// "Waits with a timeout are left to time out, unless the cycle has no other wait."

@@ -229,6 +229,9 @@ async fn sessions_are_listed_and_extended() {
     let tied = service.session(bound(20_000)).await;
     let left = extend(&service, kept.session, kept.epoch).await.unwrap();
     assert_eq!(left, 30_000);
+    service.hold(by(&kept, exclusive("a", 0))).await;
+    service.hold(by(&kept, exclusive("b", 0))).await;
+    let _waiting = service.queue(by(&tied.opened, exclusive("a", 0)), 2).await;
     let request = ListRequest {
         sessions: true,
         ..Default::default()
@@ -248,6 +251,8 @@ async fn sessions_are_listed_and_extended() {
     assert!(first.bound && first.connected && !second.bound);
     assert_eq!((second.session, second.epoch), (kept.session, 1));
     assert!(second.valid_for_ms <= 30_000 && second.valid_for_ms > 0);
+    assert_eq!((first.holding, first.waiting), (0, 1));
+    assert_eq!((second.holding, second.waiting), (2, 0));
 }
 
 /// A session without an epoch is not taken for a lease of etcd's.

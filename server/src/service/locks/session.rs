@@ -359,6 +359,7 @@ fn check_token(lease: LeaseId, record: &Record, token: &[u8]) -> Result<()> {
 pub fn info(keeper: &Keeper, lease: LeaseId, epoch: i64, record: &Record) -> v1::SessionInfo {
     let left = keeper.backend().lease_left(lease);
     let left = left.map_or(0, |left| left.as_millis());
+    let (holding, waiting) = keeper.ledger().counts_of(lease);
     v1::SessionInfo {
         session: lease.0,
         epoch,
@@ -366,6 +367,8 @@ pub fn info(keeper: &Keeper, lease: LeaseId, epoch: i64, record: &Record) -> v1:
         valid_for_ms: i64::try_from(left).unwrap_or(i64::MAX),
         bound: record.is_bound(),
         connected: keeper.sessions().is_connected(lease),
+        holding,
+        waiting,
     }
 }
 

@@ -11,7 +11,7 @@ use super::Keeper;
 use super::acquire::check_epoch;
 use super::ask::{Holder, name};
 use super::keys::mode_of;
-use super::ledger::{Ledger, Update};
+use super::ledger::{Ledger, News, Update, concerns};
 use super::line::direct;
 use super::refusal::{Refusal, Result};
 use super::rule::{Place, is_granted};
@@ -140,7 +140,6 @@ impl LockWatch {
                 return Ok(snapshot);
             }
             match self.updates.recv().await {
-                Ok(update) if update.events.is_empty() => self.begin_anew(),
                 Ok(update) => {
                     if let Some(response) = self.told(&update) {
                         return Ok(response);
@@ -158,15 +157,26 @@ impl LockWatch {
         self.updates = updates;
     }
 
-    fn told(&self, update: &Update) -> Option<v1::WatchResponse> {
-        let wanted = update.events.iter();
-        let wanted = wanted.filter(|event| event.name.starts_with(&self.prefix));
-        let events: Vec<v1::LockEvent> = wanted.cloned().collect();
-        (!events.is_empty()).then(|| v1::WatchResponse {
-            snapshot: false,
-            locks: Vec::new(),
+    /// What an update is to this watch; none if it is nothing.
+    fn told(&mut self, update: &Update) -> Option<v1::WatchResponse> {
+        let mut response = v1::WatchResponse {
             revision: update.revision.0,
-            events,
-        })
+            ..Default::default()
+        };
+        match &update.news {
+            News::Anew => self.begin_anew(),
+            News::Events(events) => {
+                let wanted = events.iter();
+                let wanted = wanted.filter(|event| event.name.starts_with(&self.prefix));
+                response.events = wanted.cloned().collect();
+            }
+            News::Deadlocks(deadlocks) => {
+                let wanted = deadlocks.iter();
+                let wanted = wanted.filter(|deadlock| concerns(deadlock, &self.prefix));
+                response.deadlocks = wanted.cloned().collect();
+            }
+        }
+        let nothing = response.events.is_empty() && response.deadlocks.is_empty();
+        (!nothing).then_some(response)
     }
 }

@@ -1,32 +1,61 @@
-//! Holds that have ended: a bounded ring in memory.
+//! Holds that have ended and deadlocks that were found: bounded rings in memory.
 
 use std::collections::VecDeque;
 
-use latchd_proto::latchd::v1::PastHold;
+use latchd_proto::latchd::v1::{Deadlock, PastHold};
 
-/// How many are kept.
+/// How many holds are kept.
 const KEPT: usize = 10_000;
+/// How many deadlocks are kept.
+const DEADLOCKS: usize = 1000;
 
-/// The ring.
+/// The rings.
 #[derive(Debug, Default)]
-pub struct History(VecDeque<PastHold>);
+pub struct History {
+    holds: VecDeque<PastHold>,
+    deadlocks: VecDeque<Deadlock>,
+}
 
 impl History {
     /// A hold has ended.
     pub fn add(&mut self, hold: PastHold) {
-        if self.0.len() == KEPT {
-            self.0.pop_front();
-        }
-        self.0.push_back(hold);
+        push(&mut self.holds, hold, KEPT);
+    }
+
+    /// A deadlock was found.
+    pub fn add_deadlock(&mut self, deadlock: Deadlock) {
+        push(&mut self.deadlocks, deadlock, DEADLOCKS);
     }
 
     /// At most `limit` holds of names that begin with `prefix`, the last one first.
     #[must_use]
     pub fn last(&self, prefix: &[u8], limit: usize) -> Vec<PastHold> {
-        let newest = self.0.iter().rev();
+        let newest = self.holds.iter().rev();
         let named = newest.filter(|hold| hold.name.starts_with(prefix));
         named.take(limit).cloned().collect()
     }
+
+    /// At most `limit` deadlocks with a name that begins with `prefix`, the last one first.
+    #[must_use]
+    pub fn last_deadlocks(&self, prefix: &[u8], limit: usize) -> Vec<Deadlock> {
+        let newest = self.deadlocks.iter().rev();
+        let named = newest.filter(|deadlock| concerns(deadlock, prefix));
+        named.take(limit).cloned().collect()
+    }
+}
+
+/// Whether a name of the deadlock begins with `prefix`.
+#[must_use]
+pub fn concerns(deadlock: &Deadlock, prefix: &[u8]) -> bool {
+    let mut waits = deadlock.waits.iter();
+    waits.any(|wait| wait.name.starts_with(prefix))
+}
+
+fn push<T>(ring: &mut VecDeque<T>, what: T, most: usize) {
+    if ring.len() == most {
+        ring.pop_front();
+    }
+    ring.push_back(what);
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use self::state::State;
+use self::state::{Found, State};
 use super::attempts::Attempts;
 use super::sessions::Sessions;
 use crate::backend::Backend;
@@ -31,6 +31,7 @@ use crate::mvcc::KeyRange;
 use crate::types::{LeaseId, Revision, WatchId};
 use crate::watch::{Delivery, Filters, WatchSpec, Watches};
 
+pub use history::concerns;
 pub use state::Intent;
 
 /// How many updates a slow reader may be behind before it gets a new snapshot instead.
@@ -44,13 +45,24 @@ const MOST_LISTED: usize = 1000;
 /// How many past holds, unless the caller says.
 const MOST_PAST: usize = 100;
 
-/// What one revision did to locks.
+/// Something new in the book.
 #[derive(Clone, Debug)]
 pub struct Update {
-    /// The revision.
+    /// As of which revision.
     pub revision: Revision,
-    /// What it did; empty where the book was begun anew.
-    pub events: Vec<v1::LockEvent>,
+    /// What.
+    pub news: News,
+}
+
+/// What can be new.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// The book was begun anew.
+    Anew,
+    /// What one revision did to locks.
+    Events(Vec<v1::LockEvent>),
+    /// These were found.
+    Deadlocks(Vec<v1::Deadlock>),
 }
 
 /// A handle to the book; cheap to clone.
@@ -145,8 +157,7 @@ impl Ledger {
         let revision = Revision(revision);
         let mut state = self.0.state.lock();
         state.begin_anew(fresh);
-        let events = Vec::new();
-        self.send(Update { revision, events });
+        self.send(revision, News::Anew);
         self.0.progress.send_replace(Some(revision));
         let suspects = state.waiting();
         self.look_for_deadlocks(&mut state, suspects);
@@ -215,19 +226,26 @@ impl Ledger {
     /// Called with the state locked, so that a subscriber's snapshot and updates fit together.
     fn tell(&self, revision: Revision, events: Vec<v1::LockEvent>) {
         if !events.is_empty() {
-            self.send(Update { revision, events });
+            self.send(revision, News::Events(events));
         }
         self.0.progress.send_replace(Some(revision));
     }
 
-    fn send(&self, update: Update) {
+    fn send(&self, revision: Revision, news: News) {
         // An error says that nobody listens.
-        let _ = self.0.updates.send(Arc::new(update));
+        let _ = self.0.updates.send(Arc::new(Update { revision, news }));
     }
 
     fn look_for_deadlocks(&self, state: &mut State, suspects: Vec<Bytes>) {
-        for (attempt, deadlock) in state.deadlocks(suspects, &self.0.attempts) {
-            self.0.attempts.sacrifice(&attempt, deadlock);
+        let found = state.deadlocks(suspects, &self.0.attempts);
+        for Found { deadlock, victim } in &found {
+            if let Some(attempt) = victim {
+                self.0.attempts.sacrifice(attempt, deadlock.clone());
+            }
+        }
+        if !found.is_empty() {
+            let deadlocks = found.into_iter().map(|found| found.deadlock).collect();
+            self.send(self.revision(), News::Deadlocks(deadlocks));
         }
     }
 
@@ -277,6 +295,11 @@ impl Ledger {
             locks: state.locks(prefix, b"", usize::MAX),
             events: Vec::new(),
             revision: self.revision().0,
+            deadlocks: state
+                .unresolved()
+                .into_iter()
+                .filter(|deadlock| concerns(deadlock, prefix))
+                .collect(),
         };
         (snapshot, self.0.updates.subscribe())
     }
@@ -296,6 +319,12 @@ impl Ledger {
     #[must_use]
     pub fn holds_of(&self, lease: LeaseId) -> Vec<v1::Hold> {
         self.0.state.lock().holds_of(lease)
+    }
+
+    /// How many locks a session holds, and how many it waits for.
+    #[must_use]
+    pub fn counts_of(&self, lease: LeaseId) -> (u32, u32) {
+        self.0.state.lock().counts_of(lease)
     }
 
     /// A contender as a message, by its key.

@@ -80,6 +80,15 @@ pub struct Facts {
     pub ended: Vec<LeaseId>,
 }
 
+/// A deadlock that is new.
+#[derive(Debug)]
+pub struct Found {
+    /// Who waits for whom.
+    pub deadlock: v1::Deadlock,
+    /// The Acquire to abort; none if there is no such one.
+    pub victim: Option<AttemptId>,
+}
+
 impl State {
     /// An empty book that begins now.
     #[must_use]
@@ -243,38 +252,45 @@ impl State {
         waiting.map(|entry| entry.key.clone()).collect()
     }
 
-    /// Looks for deadlocks that have come with keys that wait. Returns the Acquires to abort; what
-    /// cannot be aborted is reported.
-    pub fn deadlocks(
-        &mut self,
-        suspects: Vec<Bytes>,
-        attempts: &Attempts,
-    ) -> Vec<(AttemptId, v1::Deadlock)> {
-        let mut victims = Vec::new();
+    /// Looks for deadlocks that have come with keys that wait. Returns those that are new, and the
+    /// Acquire to abort for each; what cannot be aborted is only reported.
+    pub fn deadlocks(&mut self, suspects: Vec<Bytes>, attempts: &Attempts) -> Vec<Found> {
+        let mut all = Vec::new();
         for suspect in suspects {
             while let Some(verdict) = self.deadlock_of(&suspect, attempts) {
-                let deadlock = self.describe(&verdict.cycle);
-                match verdict
-                    .victim
-                    .and_then(|key| Some((self.attempt(&key)?, key)))
-                {
-                    Some((attempt, key)) => {
-                        warn!(
-                            cycle = refusal::told(&deadlock),
-                            "deadlock: a wait is aborted"
-                        );
-                        METRICS.deadlocks_aborted.inc();
-                        self.sacrificed.extend(self.siblings(&key));
-                        victims.push((attempt, deadlock));
-                    }
-                    None => {
-                        self.report(verdict.cycle, deadlock);
-                        break;
-                    }
+                let found = self.judge(verdict);
+                let resolved = found.as_ref().is_some_and(|found| found.victim.is_some());
+                all.extend(found);
+                if !resolved {
+                    break;
                 }
             }
         }
-        victims
+        for found in &all {
+            self.history.add_deadlock(found.deadlock.clone());
+        }
+        all
+    }
+
+    /// None if it was reported before.
+    fn judge(&mut self, verdict: Verdict<Bytes>) -> Option<Found> {
+        let mut deadlock = self.describe(&verdict.cycle);
+        let victim = verdict.victim.and_then(|key| {
+            let attempt = self.attempt(&key)?;
+            deadlock.victim = key;
+            Some(attempt)
+        });
+        if victim.is_none() {
+            let deadlock = self.report(verdict.cycle, deadlock)?;
+            return Some(Found { deadlock, victim });
+        }
+        warn!(
+            cycle = refusal::told(&deadlock),
+            "deadlock: a wait is aborted"
+        );
+        METRICS.deadlocks_aborted.inc();
+        self.sacrificed.extend(self.siblings(&deadlock.victim));
+        Some(Found { deadlock, victim })
     }
 
     fn deadlock_of(&self, suspect: &Bytes, attempts: &Attempts) -> Option<Verdict<Bytes>> {
@@ -316,23 +332,27 @@ impl State {
                     name: name_of(&entry.dir),
                     owner: entry.owner.to_string(),
                     key: entry.key.clone(),
+                    session: entry.lease.0,
                 })
                 .collect(),
             at_ms: clock::unix_ms(),
+            victim: Bytes::new(),
         }
     }
 
-    fn report(&mut self, cycle: Vec<Bytes>, deadlock: v1::Deadlock) {
+    /// None if it was reported before.
+    fn report(&mut self, cycle: Vec<Bytes>, deadlock: v1::Deadlock) -> Option<v1::Deadlock> {
         let keys: BTreeSet<Bytes> = cycle.into_iter().collect();
         if self.unresolved.contains_key(&keys) {
-            return;
+            return None;
         }
         warn!(
             cycle = refusal::told(&deadlock),
             "deadlock: no wait in it is this server's to abort"
         );
         METRICS.deadlocks_reported.inc();
-        self.unresolved.insert(keys, deadlock);
+        self.unresolved.insert(keys, deadlock.clone());
+        Some(deadlock)
     }
 
     /// Deadlocks that are still there.
@@ -355,6 +375,7 @@ impl State {
     pub fn past(&self, prefix: &[u8], limit: usize) -> v1::HistoryResponse {
         v1::HistoryResponse {
             holds: self.history.last(prefix, limit),
+            deadlocks: self.history.last_deadlocks(prefix, limit),
             since_ms: self.since_ms,
         }
     }
@@ -365,6 +386,19 @@ impl State {
         let all = self.table.of_lease(lease);
         let held = all.filter(|entry| entry.is_lock && entry.granted.is_some());
         held.map(hold).collect()
+    }
+
+    /// How many locks a session holds, and how many it waits for.
+    #[must_use]
+    pub fn counts_of(&self, lease: LeaseId) -> (u32, u32) {
+        let mut counts = (0, 0);
+        for entry in self.table.of_lease(lease).filter(|entry| entry.is_lock) {
+            match entry.granted {
+                Some(_) => counts.0 += 1,
+                None => counts.1 += 1,
+            }
+        }
+        counts
     }
 
     /// A contender as a message.

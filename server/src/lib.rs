@@ -24,6 +24,7 @@ pub mod error;
 pub mod grpc;
 pub mod http;
 pub mod lessor;
+pub mod line;
 pub mod listener;
 pub mod logging;
 pub mod metrics;

@@ -143,7 +143,8 @@ pub async fn serve(listener: Listener, routes: Routes, lifecycle: Lifecycle) {
     }
 }
 
-async fn pause_if_out_of_descriptors(error: &io::Error) {
+/// Waits a little after a connection that was not accepted, unless that was the client's doing.
+pub async fn pause_if_out_of_descriptors(error: &io::Error) {
     warn!(%error, "a connection was not accepted");
     // A connection that broke before it was accepted says nothing about the next one.
     let broke = [

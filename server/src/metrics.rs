@@ -3,6 +3,8 @@
 //! One set for the process, as the Prometheus client has it. Gauges that mirror the store are read
 //! when somebody scrapes.
 
+mod doors;
+
 use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -81,6 +83,8 @@ pub struct Metrics {
     pub deadlocks_aborted: IntCounter,
     /// `latchd_deadlocks_reported_total`.
     pub deadlocks_reported: IntCounter,
+    /// Those of the doors of older lock servers.
+    pub doors: doors::Doors,
     locks: Locks,
     scraped: Scraped,
 }
@@ -235,6 +239,7 @@ impl Metrics {
                 "latchd_deadlocks_reported_total",
                 "Deadlocks in which no wait was this server's to abort.",
             ),
+            doors: doors::Doors::new(r),
             locks: Locks::new(r),
             scraped: Scraped::new(r),
             registry,

@@ -21,10 +21,12 @@ use crate::grpc::{GrpcRouter, Services};
 use crate::http::HttpRouter;
 use crate::http::gateway::Gateway;
 use crate::lessor::Lessor;
+use crate::line::{self, LineDoor};
 use crate::listener::{self, Door, Lifecycle, Routes};
 use crate::mvcc::open::{DirectoryLock, OpenError, open, open_unsynced};
 use crate::proposer::{Proposer, QueueLimits};
 use crate::service::contenders::Contenders;
+use crate::service::guest::DoorName;
 use crate::service::locks::Keeper;
 use crate::service::member::{About, ThisMember};
 use crate::service::watch::WatchOptions;
@@ -132,7 +134,13 @@ impl Server {
 
     fn serve(&mut self, doors: Doors, config: &Config) {
         let routes = self.routes(config);
-        for (door, listener) in doors.0 {
+        for (name, listener) in doors.line {
+            let lifecycle = self.lifecycle.clone();
+            let door = LineDoor::new(name, self.keeper.clone(), config.doors.clone(), lifecycle);
+            self.tasks
+                .spawn(line::serve(listener, door, self.proposer.clone()));
+        }
+        for (door, listener) in doors.http {
             let routes = Routes {
                 door,
                 ..routes.clone()
@@ -202,6 +210,18 @@ impl Server {
     #[must_use]
     pub fn metrics_addresses(&self) -> &[SocketAddr] {
         &self.bound.metrics
+    }
+
+    /// The address of `--listen-elock`.
+    #[must_use]
+    pub fn elock_address(&self) -> Option<SocketAddr> {
+        self.bound.elock
+    }
+
+    /// The address of `--listen-dreadlock`.
+    #[must_use]
+    pub fn dreadlock_address(&self) -> Option<SocketAddr> {
+        self.bound.dreadlock
     }
 
     /// Where clients really reach the server, socket files included.
@@ -284,7 +304,10 @@ fn watch_options(config: &Config) -> WatchOptions {
 }
 
 /// What is listened on.
-struct Doors(Vec<(Door, Listener)>);
+struct Doors {
+    http: Vec<(Door, Listener)>,
+    line: Vec<(DoorName, Listener)>,
+}
 
 /// Where that is.
 #[derive(Default)]
@@ -293,6 +316,8 @@ struct Bound {
     client: Vec<SocketAddr>,
     http: Vec<SocketAddr>,
     metrics: Vec<SocketAddr>,
+    elock: Option<SocketAddr>,
+    dreadlock: Option<SocketAddr>,
 }
 
 impl Doors {
@@ -302,7 +327,10 @@ impl Doors {
         } else {
             Door::GrpcOnly
         };
-        let mut doors = Vec::new();
+        let mut doors = Doors {
+            http: Vec::new(),
+            line: Vec::new(),
+        };
         for (door, flag, urls) in [
             (client, "listen-client-urls", &config.listen_client_urls),
             (
@@ -317,15 +345,27 @@ impl Doors {
             ),
         ] {
             for url in urls {
-                doors.push((door, bind(url, flag, config).await?));
+                doors.http.push((door, bind(url, flag, config).await?));
             }
         }
-        Ok(Doors(doors))
+        for (door, flag, url) in [
+            (DoorName::Elock, "listen-elock", &config.doors.elock),
+            (
+                DoorName::Dreadlock,
+                "listen-dreadlock",
+                &config.doors.dreadlock,
+            ),
+        ] {
+            if let Some(url) = url {
+                doors.line.push((door, bind(url, flag, config).await?));
+            }
+        }
+        Ok(doors)
     }
 
     fn bound(&self) -> Bound {
         let mut bound = Bound::default();
-        for (door, listener) in &self.0 {
+        for (door, listener) in &self.http {
             let addresses = match door {
                 Door::Client | Door::GrpcOnly => {
                     bound.client_urls.push(listener.url());
@@ -335,6 +375,12 @@ impl Doors {
                 Door::Monitoring => &mut bound.metrics,
             };
             addresses.extend(listener.address());
+        }
+        for (door, listener) in &self.line {
+            match door {
+                DoorName::Elock => bound.elock = listener.address(),
+                _ => bound.dreadlock = listener.address(),
+            }
         }
         bound
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 
+use super::doors::DoorFlags;
 use super::file::{GoNumber, Takes};
 use super::ignored::{IGNORED, REFUSED};
 use super::log::{LogFormat, LogLevel, LogOutputs};
@@ -160,6 +161,10 @@ pub struct Flags {
         help_heading = "Logging"
     )]
     pub log_rotation_config_json: String,
+
+    /// The doors of older lock servers.
+    #[command(flatten)]
+    pub doors: DoorFlags,
 
     /// Told by `etcdctl member list`, otherwise without effect: there are no peers.
     #[arg(long, value_name = "URLS", value_parser = Urls::told, default_value = PEER_URL, hide_default_value = true, help_heading = "For launchers that know etcd")]

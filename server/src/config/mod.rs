@@ -6,6 +6,7 @@
 
 mod args;
 mod compaction;
+mod doors;
 mod env;
 mod file;
 mod flags;
@@ -36,6 +37,7 @@ use urls::Urls;
 use verify::verify;
 
 pub use compaction::AutoCompaction;
+pub use doors::DoorSettings;
 pub use env::Environment;
 pub use log::{LogFormat, LogLevel, LogOutput, LogOutputs};
 pub use notes::Note;
@@ -82,6 +84,8 @@ pub struct Config {
     pub slow_call: Duration,
     /// What history is compacted away without being asked.
     pub auto_compaction: AutoCompaction,
+    /// The doors of older lock servers.
+    pub doors: DoorSettings,
     /// Whether commits don't wait for the disk.
     pub unsafe_no_fsync: bool,
     /// What the log should say about all this.
@@ -189,6 +193,7 @@ impl Config {
             notes,
             limits: limits(&flags),
             connections: connections(&flags),
+            doors: flags.doors.into(),
             name: flags.name,
             data_dir: flags.data_dir,
             listen_client_urls: flags.listen_client_urls.0,

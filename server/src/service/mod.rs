@@ -3,6 +3,7 @@
 
 pub mod contenders;
 pub mod election;
+pub mod guest;
 mod key_set;
 pub mod kv;
 pub mod lock;

@@ -53,8 +53,13 @@ impl Fixture {
 
     /// Stops the server and starts it again on the same data.
     pub async fn restart(&mut self) {
+        self.restart_with(|_| ()).await;
+    }
+
+    /// The same, with something of the configuration changed.
+    pub async fn restart_with(&mut self, change: impl Fn(&mut Config)) {
         self.stop().await;
-        self.server = Some(serve(&self.dir).await);
+        self.server = Some(serve(&self.dir, change).await);
     }
 
     pub async fn stop(&mut self) {
@@ -64,10 +69,12 @@ impl Fixture {
     }
 }
 
-async fn serve(dir: &TempDir) -> Server {
+async fn serve(dir: &TempDir, change: impl Fn(&mut Config)) -> Server {
     let mut tries = 0;
     loop {
-        match Server::start(Config::local(dir.path().to_owned())).await {
+        let mut config = Config::local(dir.path().to_owned());
+        change(&mut config);
+        match Server::start(config).await {
             // A child that another test just forked has our files, locks included, until its exec.
             Err(StartError::Open(OpenError::InUse(_))) if tries < 100 => tries += 1,
             started => return started.unwrap(),

@@ -102,7 +102,7 @@ impl Drop for Open {
 }
 
 /// Ends a session, unless it was resumed since; the keys go with the lease.
-async fn end(keeper: &Keeper, holder: Holder) -> Result<()> {
+pub async fn end(keeper: &Keeper, holder: Holder) -> Result<()> {
     if keeper.backend().undo(end_record(holder)).await?.succeeded {
         match keeper.backend().undo_lease(holder.lease).await {
             // Its deadline came first.

@@ -1,0 +1,152 @@
+//! Clients that send garbage, half lines, endless lines, or stop reading: each costs itself alone.
+
+use std::time::Duration;
+
+use crate::common::until_count;
+use crate::lines::Client;
+use crate::support::{dreadlock, open, open_with};
+
+/// The same for whoever is polite, at any time.
+async fn others_are_served(address: std::net::SocketAddr) {
+    let mut polite = Client::connect(address).await;
+    assert_eq!(polite.ask("lock polite 0").await, "l locked");
+    assert_eq!(polite.ask("unlock polite").await, "u unlocked");
+}
+
+#[tokio::test]
+async fn garbage_drops_the_connection_and_its_locks() {
+    let fixture = open().await;
+    let mut etcd = fixture.client().await;
+    for garbage in [
+        &b"\r\n"[..],
+        b"\n",
+        b"lock job 0\n",
+        b"\0\0\0\0\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\n",
+        b"lock \xff\xfe 0\r\n",
+        b"unlock a/b\r\n",
+    ] {
+        let mut client = Client::connect(dreadlock(&fixture)).await;
+        assert_eq!(client.ask("lock job 0").await, "l locked");
+        client.send(garbage).await;
+        client.is_dropped().await;
+        until_count(&mut etcd, "job/", 0).await;
+    }
+    others_are_served(dreadlock(&fixture)).await;
+}
+
+#[tokio::test]
+async fn a_half_line_waits_for_its_other_half() {
+    let fixture = open().await;
+    let mut slow = Client::connect(dreadlock(&fixture)).await;
+    for byte in b"lock job 0" {
+        slow.send([*byte]).await;
+        tokio::task::yield_now().await;
+    }
+    others_are_served(dreadlock(&fixture)).await;
+    slow.send("\r").await;
+    slow.send("\nunlock jo").await;
+    assert_eq!(slow.hear().await.unwrap(), "l locked");
+    slow.send("b\r\n").await;
+    assert_eq!(slow.hear().await.unwrap(), "u unlocked");
+}
+
+#[tokio::test]
+async fn an_endless_line_is_refused() {
+    let fixture = open().await;
+    let mut endless = Client::connect(dreadlock(&fixture)).await;
+    endless.send(vec![b'x'; 5000]).await;
+    assert_eq!(endless.hear().await.unwrap(), "e line too long");
+    endless.is_dropped().await;
+    // The longest line there may be, and one byte more.
+    for (digits, answer) in [(4086, "l locked"), (4087, "e line too long")] {
+        let mut long = Client::connect(dreadlock(&fixture)).await;
+        let line = format!("lock long {}", "0".repeat(digits));
+        assert_eq!(long.ask(&line).await, answer);
+    }
+    others_are_served(dreadlock(&fixture)).await;
+}
+
+/// Its answers wait in the system's buffers, then its commands do.
+#[tokio::test]
+async fn who_stops_reading_is_not_read_from() {
+    let fixture = open().await;
+    let mut deaf = Client::connect(dreadlock(&fixture)).await;
+    let commands = "unlock nothing\r\n".repeat(4096);
+    let mut sent = 0;
+    // Until the server has taken nothing for a while.
+    while let Ok(written) = tokio::time::timeout(
+        Duration::from_secs(1),
+        tokio::io::AsyncWriteExt::write(deaf.stream(), commands.as_bytes()),
+    )
+    .await
+    {
+        sent += written.unwrap();
+        assert!(sent < 100 << 20, "everything is taken");
+        others_are_served(dreadlock(&fixture)).await;
+    }
+    others_are_served(dreadlock(&fixture)).await;
+}
+
+#[tokio::test]
+async fn too_many_connections() {
+    let fixture = open_with(|config| config.doors.most_connections = 2).await;
+    let mut first = Client::connect(dreadlock(&fixture)).await;
+    assert_eq!(first.ask("lock one 0").await, "l locked");
+    let mut second = Client::connect(dreadlock(&fixture)).await;
+    assert_eq!(second.ask("lock two 0").await, "l locked");
+    let mut third = Client::connect(dreadlock(&fixture)).await;
+    assert_eq!(third.hear().await.unwrap(), "e too many connections");
+    third.is_dropped().await;
+    drop(first);
+    let mut etcd = fixture.client().await;
+    until_count(&mut etcd, "one/", 0).await;
+    others_are_served(dreadlock(&fixture)).await;
+}
+
+#[tokio::test]
+async fn too_many_names() {
+    let fixture = open_with(|config| config.doors.most_names = 2).await;
+    let mut client = Client::connect(dreadlock(&fixture)).await;
+    for name in ["a", "b"] {
+        assert_eq!(client.ask(&format!("lock {name} 0")).await, "l locked");
+    }
+    assert_eq!(client.ask("lock c 0").await, "e more than 2 keys");
+    assert_eq!(client.ask("unlock a").await, "u unlocked");
+    assert_eq!(client.ask("lock c 0").await, "l locked");
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_sent_away() {
+    let fixture =
+        open_with(|config| config.doors.first_command = Some(Duration::from_millis(100))).await;
+    let mut silent = Client::connect(dreadlock(&fixture)).await;
+    let mut late = Client::connect(dreadlock(&fixture)).await;
+    assert_eq!(late.ask("lock job 0").await, "l locked");
+    assert_eq!(silent.hear().await.unwrap(), "e no command came");
+    silent.is_dropped().await;
+    // Only before the first command.
+    assert_eq!(late.ask("unlock job").await, "u unlocked");
+}
+
+/// "Drain on SIGTERM": connections are closed, waiters leave no key.
+#[tokio::test]
+async fn a_stop_ends_connections() {
+    let mut fixture = open().await;
+    let mut holder = Client::connect(dreadlock(&fixture)).await;
+    assert_eq!(holder.ask("lock job 0").await, "l locked");
+    let mut waiter = Client::connect(dreadlock(&fixture)).await;
+    waiter.say("lock job 60000").await;
+    let mut etcd = fixture.client().await;
+    until_count(&mut etcd, "job/", 2).await;
+    drop(etcd);
+    let begun = std::time::SystemTime::now();
+    fixture.stop().await;
+    assert!(begun.elapsed().unwrap() < Duration::from_secs(4));
+    holder.is_dropped().await;
+    waiter.is_dropped().await;
+    fixture.restart().await;
+    let mut etcd = fixture.client().await;
+    until_count(&mut etcd, "job/", 0).await;
+}

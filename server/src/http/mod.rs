@@ -1,5 +1,6 @@
 //! Plain HTTP on the client port.
 
+mod console;
 mod cors;
 pub mod gateway;
 mod health;
@@ -81,10 +82,19 @@ impl HttpRouter {
         if let Some(clean) = redirect::elsewhere(request.method(), request.uri()) {
             return clean;
         }
+        if let Some(console) = self.console(&request) {
+            return console;
+        }
         match (&self.gateway, gateway::path_of(request.uri())) {
             (Some(gateway), Some(path)) => gateway.answer(path, request).await,
             _ => self.page(request.method(), request.uri()).await,
         }
+    }
+
+    /// The web console, which lives on the gateway.
+    fn console(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
+        self.gateway.as_ref()?;
+        console::answer(request.method(), request.uri(), request.headers())
     }
 
     async fn page(&self, method: &Method, uri: &Uri) -> Response<Body> {

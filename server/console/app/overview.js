@@ -1,0 +1,69 @@
+// What is always in sight: the connection, a few figures, the chart, and deadlocks.
+
+import { shown } from "./bytes.js";
+import { RateChart } from "./chart.js";
+import { attribute, byId, h, text } from "./dom.js";
+import { count, now, wholeSeconds } from "./time.js";
+
+const STATES = { connecting: "connecting", live: "live", lost: "no connection" };
+
+export class Overview {
+  #feed;
+  #chart = new RateChart(byId("chart"));
+
+  constructor(feed) {
+    this.#feed = feed;
+    byId("retry").addEventListener("click", () => feed.retry());
+  }
+
+  /** The connection is in another state. */
+  connection() {
+    const { state, retryAt } = this.#feed.connection;
+    const pill = byId("connection");
+    attribute(pill, "data-state", state);
+    const seconds = Math.ceil(Math.max(0, retryAt - now()) / 1000);
+    attribute(pill, "title", state === "lost" ? `tried again in ${seconds} s` : null);
+    text(pill, STATES[state]);
+    byId("retry").hidden = state !== "lost";
+    // While it connects again, what is shown is still old.
+    if (state !== "connecting") attribute(document.body, "data-stale", state === "lost");
+  }
+
+  /** The locks have changed. */
+  figures() {
+    const { held, waiting } = this.#feed.locks.counts;
+    text(byId("figure-held"), count(held));
+    text(byId("figure-waiting"), count(waiting));
+    document.title = `latchd: ${count(held)} held, ${count(waiting)} waiting`;
+  }
+
+  /** A second has passed. */
+  tick() {
+    const at = now();
+    text(byId("figure-longest"), this.#longest(at));
+    this.#chart.show(this.#feed.grants.all(at), this.#feed.handOffs.all(at));
+  }
+
+  #longest(at) {
+    let longest = null;
+    for (const { waiting } of this.#feed.locks) {
+      const since = waiting[0]?.since ?? null;
+      if (since !== null) longest = Math.max(longest ?? 0, at - since);
+    }
+    return wholeSeconds(longest);
+  }
+
+  /** What is known of sessions and deadlocks has changed. */
+  sessions() {
+    text(byId("figure-sessions"), count(this.#feed.sessions.size));
+    const box = byId("deadlocks");
+    const told = this.#feed.deadlocks.map(sentence);
+    box.hidden = told.length === 0;
+    if (box.textContent !== told.join("")) box.replaceChildren(...told.map((each) => h("p", {}, each)));
+  }
+}
+
+function sentence({ waits = [] }) {
+  const parts = waits.map(({ owner = "", name = "" }) => `${owner} waits for ${shown(name)}`);
+  return `Deadlock: ${parts.join(", ")}. Force-release one of them to end it.`;
+}

@@ -305,7 +305,7 @@ impl Embedded {
             return Err(Error::LeaseTtlTooLarge);
         }
         let id = match request.id {
-            0 => LeaseId::random(),
+            0 => LeaseId::fresh(),
             id => LeaseId(id),
         };
         let ttl = Ttl::from_seconds(request.ttl.max(MIN_TTL_SECONDS));

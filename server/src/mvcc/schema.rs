@@ -27,6 +27,8 @@ pub type Encoded = &'static [u8];
 pub type KeysTable<'t> = Table<'t, KeysKey, Encoded>;
 /// `history`, open for writing.
 pub type HistoryTable<'t> = Table<'t, HistoryKey, Encoded>;
+/// `leases`, open for writing.
+pub type LeasesTable<'t> = Table<'t, i64, Encoded>;
 /// `keys` of a snapshot.
 pub type KeysSnapshot = ReadOnlyTable<KeysKey, Encoded>;
 /// `history` of a snapshot.

@@ -16,7 +16,7 @@ use super::key_range::KeyRange;
 use super::range::{Counting, create_query};
 use super::read::View;
 use super::schema::{
-    ALARMS, HISTORY, HistoryTable, KEYS, KeysTable, LEASES, MEMBER, MEMBER_PEERS, META,
+    ALARMS, HISTORY, HistoryTable, KEYS, KeysTable, LEASES, LeasesTable, MEMBER, MEMBER_PEERS, META,
     META_COMPACTED,
 };
 use super::state::{Lease, LeaseKind, State};
@@ -52,6 +52,8 @@ pub struct Batch<'t> {
     txn: &'t WriteTransaction,
     keys: KeysTable<'t>,
     history: HistoryTable<'t>,
+    /// Opened by the first command that needs it.
+    leases: Option<LeasesTable<'t>>,
     published: &'t RwLock<Published>,
     state: &'t mut State,
     /// Events of the command under way.
@@ -70,6 +72,7 @@ impl<'t> Batch<'t> {
         Ok(Batch {
             keys: txn.open_table(KEYS)?,
             history: txn.open_table(HISTORY)?,
+            leases: None,
             txn,
             published,
             state,
@@ -201,10 +204,17 @@ impl<'t> Batch<'t> {
         Ok(())
     }
 
+    fn leases(&mut self) -> Result<&mut LeasesTable<'t>> {
+        Ok(match &mut self.leases {
+            Some(open) => open,
+            closed => closed.insert(self.txn.open_table(LEASES)?),
+        })
+    }
+
     /// Records a new lease.
     pub fn grant(&mut self, id: LeaseId, ttl: Ttl, kind: LeaseKind) -> Result<()> {
-        let mut leases = self.txn.open_table(LEASES)?;
-        leases.insert(id.0, encode_lease(ttl, kind).as_slice())?;
+        let row = encode_lease(ttl, kind);
+        self.leases()?.insert(id.0, row.as_slice())?;
         let keys = std::collections::BTreeSet::new();
         self.state.leases.insert(id, Lease { ttl, kind, keys });
         self.written.leases.push(LeaseEffect::Granted(id, ttl));
@@ -230,7 +240,7 @@ impl<'t> Batch<'t> {
             self.delete_key(key)?;
         }
         self.state.leases.remove(&id);
-        self.txn.open_table(LEASES)?.remove(id.0)?;
+        self.leases()?.remove(id.0)?;
         self.written.leases.push(LeaseEffect::Revoked(id));
         self.written.dirty = true;
         Ok(())

@@ -346,7 +346,7 @@ impl OwnLease {
     fn unless_given(backend: &Backend, lease: LeaseId) -> Option<OwnLease> {
         lease.is_none().then(|| OwnLease {
             backend: backend.clone(),
-            id: LeaseId::random(),
+            id: LeaseId::fresh(),
             kept: false,
         })
     }

@@ -203,7 +203,7 @@ impl SessionStream {
             millis: ttl_of(&asked)?,
         };
         let holder = Holder {
-            lease: LeaseId::random(),
+            lease: LeaseId::fresh(),
             epoch: 0,
         };
         let mut open = Open {

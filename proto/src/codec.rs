@@ -9,7 +9,7 @@ use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 /// With how many bytes a call's buffers begin, one for each direction; they grow as they must.
 /// tonic's own 8 KiB would be most of what an open stream takes, and what is spoken of locks is a
 /// few hundred bytes long.
-const BUFFER_BYTES: usize = 1 << 10;
+const BUFFER_BYTES: usize = 1 << 9;
 /// How much is gathered before it is sent; tonic's own figure.
 const YIELD_BYTES: usize = 32 << 10;
 

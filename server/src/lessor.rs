@@ -128,12 +128,11 @@ impl Lessor {
     /// Every lease, the one that ends first in front (etcd's order).
     #[must_use]
     pub fn all(&self) -> Vec<LeaseId> {
-        let state = self.0.state.lock();
-        let mut leases: Vec<(Instant, LeaseId)> = state
-            .leases
-            .iter()
-            .map(|(id, entry)| (entry.deadline, *id))
-            .collect();
+        let mut leases: Vec<(Instant, LeaseId)> = {
+            let state = self.0.state.lock();
+            let entries = state.leases.iter();
+            entries.map(|(id, entry)| (entry.deadline, *id)).collect()
+        };
         leases.sort_unstable();
         leases.into_iter().map(|(_, id)| id).collect()
     }

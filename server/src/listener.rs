@@ -8,6 +8,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::Either;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -71,22 +73,31 @@ pub enum Door {
 }
 
 impl Routes {
-    async fn answer(
+    /// What a waiting call of gRPC takes is little; all else is boxed, so that it has no share in
+    /// that.
+    fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
-    ) -> Result<Response<Body>, Infallible> {
-        Ok(match (self.door, is_grpc(&request)) {
+    ) -> impl Future<Output = Result<Response<Body>, Infallible>> {
+        let answer = match (self.door, is_grpc(&request)) {
             (Door::Client | Door::GrpcOnly, true) => {
-                self.grpc.clone().answer(request.map(Body::new)).await
+                Either::Left(self.grpc.clone().answer(request.map(Body::new)))
             }
-            (Door::GrpcOnly, false) => not_grpc(),
-            (Door::Monitoring, _) => self.http.answer_monitor(request).await,
-            (Door::Client, false) | (Door::HttpOnly, _) => {
+            _ => Either::Right(self.answer_http(request).boxed()),
+        };
+        answer.map(Ok)
+    }
+
+    async fn answer_http(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        match self.door {
+            Door::GrpcOnly => not_grpc(),
+            Door::Monitoring => self.http.answer_monitor(request).await,
+            Door::Client | Door::HttpOnly => {
                 let dated = request.version() == Version::HTTP_2;
                 let response = self.http.answer(request).await;
                 if dated { with_date(response) } else { response }
             }
-        })
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `latchd`: parse, set up logging, run until a signal says stop.
 
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use latchd::config::{
@@ -7,6 +8,7 @@ use latchd::config::{
 };
 use latchd::logging;
 use mimalloc::MiMalloc;
+use tokio::runtime::{Builder, Runtime};
 use tracing::{error, info, warn};
 
 #[global_allocator]
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
     }
     // Each client is a descriptor, and the usual soft limit of 1024 is soon reached.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             error!(%error, "the runtime's threads cannot be started");
@@ -50,6 +52,16 @@ fn main() -> ExitCode {
             ExitCode::from(CANNOT_START)
         }
     }
+}
+
+/// A runtime of a thread for each CPU, and two at least: a connection that commits what its streams
+/// wrote keeps one of them from everything else meanwhile.
+fn runtime() -> std::io::Result<Runtime> {
+    let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
+    Builder::new_multi_thread()
+        .worker_threads(cpus.max(2))
+        .enable_all()
+        .build()
 }
 
 /// Says why there is nothing to run, where and how etcd says it.

@@ -22,7 +22,7 @@ pub struct LockRpc {
 impl lock_server::Lock for LockRpc {
     async fn lock(&self, req: Request<LockRequest>) -> Result<Response<LockResponse>, Status> {
         let LockRequest { name, lease } = req.into_inner();
-        let locked = self.locks.lock(&name, LeaseId(lease));
+        let locked = self.locks.lock(name, LeaseId(lease));
         Ok(Response::new(until_stopped(&self.stopping, locked).await?))
     }
 

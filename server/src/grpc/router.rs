@@ -162,26 +162,38 @@ impl GrpcRouter {
     }
 
     /// Answers one gRPC request, over a connection or from the JSON gateway.
-    pub async fn answer(self, request: Request<Body>) -> Response<Body> {
+    ///
+    /// The request is gone into its own call before there is a future: who waits keeps neither
+    /// room for it nor a copy.
+    pub fn answer(self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send {
         let deadline = deadline::of_call(request.headers());
         let path = Path::of(&request);
         let counted = path.known().map(Counted::begin);
         let began = clock::now();
         let answer = self.0.dispatch(request);
-        let response = match deadline {
-            None => answer.await,
-            Some(deadline) => clock::timeout(deadline, answer)
-                .await
-                .unwrap_or_else(|_| Ok(past_its_deadline())),
+        let answer = match deadline {
+            None => answer,
+            Some(deadline) => within(deadline, answer),
         };
-        let response = response.unwrap_or_else(|never| match never {});
-        warn_if_slow(path.text(), began.elapsed(), self.0.slow_call);
-        let response = as_grpc_go(response, path.text());
-        match counted {
-            None => response,
-            Some(counted) => counted.follow(response),
-        }
+        let slow_call = self.0.slow_call;
+        answer.map(move |response| {
+            let response = response.unwrap_or_else(|never| match never {});
+            warn_if_slow(path.text(), began.elapsed(), slow_call);
+            let response = as_grpc_go(response, path.text());
+            match counted {
+                None => response,
+                Some(counted) => counted.follow(response),
+            }
+        })
     }
+}
+
+/// The answer, or that it is too late for it.
+fn within(deadline: Duration, answer: Answer) -> Answer {
+    let answer = clock::timeout(deadline, answer);
+    answer
+        .map(|answer| answer.unwrap_or_else(|_| Ok(past_its_deadline())))
+        .boxed()
 }
 
 /// A call's path, which outlives its request.

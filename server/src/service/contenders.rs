@@ -113,7 +113,8 @@ impl Contenders {
         let own_lease = OwnLease::unless_given(&self.backend, contest.lease);
         let lease = own_lease.as_ref().map_or(contest.lease, |own| own.id);
         if let Some(own) = &own_lease {
-            own.grant().await?;
+            // Boxed, as what comes before the wait takes room through all of it.
+            Box::pin(own.grant()).await?;
         }
         let contest = Contest { lease, ..contest };
         let call = Call::begin(self, contender_key(&contest.prefix, lease));
@@ -233,7 +234,7 @@ impl<'a> Call<'a> {
         if let (Some(value), Some(present)) = (&contest.value, &joined.present)
             && present.value != *value
         {
-            self.change_or_resign(created, value, contest.lease).await?;
+            Box::pin(self.change_or_resign(created, value, contest.lease)).await?;
         }
         let seen = if joined.is_first {
             joined.header

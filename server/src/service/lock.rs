@@ -34,12 +34,14 @@ impl Locks {
     /// the last look.
     ///
     /// Dropping the future gives up: no key is left. Every error has code UNKNOWN, as in etcd.
-    pub async fn lock(&self, name: &Bytes, lease: LeaseId) -> Result<LockResponse> {
+    pub async fn lock(&self, name: Bytes, lease: LeaseId) -> Result<LockResponse> {
         let contest = Contest {
-            prefix: prefix_of(name),
+            prefix: prefix_of(&name),
             lease,
             value: None,
         };
+        // It shares the buffer of its request, which nobody needs while this waits.
+        drop(name);
         let won = self
             .contenders
             .win(contest)

@@ -86,7 +86,8 @@ pub struct Watches {
     store: Arc<Store>,
     hub: Hub,
     mailbox: Arc<Mailbox>,
-    watches: BTreeMap<WatchId, Watch>,
+    /// Boxed, as a node of the map has room for eleven, and most streams have one.
+    watches: BTreeMap<WatchId, Box<Watch>>,
     created: u64,
     /// Watches that have to replay, in turn.
     behind: VecDeque<WatchId>,
@@ -158,14 +159,12 @@ impl Watches {
             };
         METRICS.watchers.inc();
         let generation = to.generation;
-        self.watches.insert(
-            id,
-            Watch {
-                generation,
-                spec,
-                mode,
-            },
-        );
+        let watch = Watch {
+            generation,
+            spec,
+            mode,
+        };
+        self.watches.insert(id, Box::new(watch));
         revision
     }
 
@@ -223,7 +222,7 @@ impl Watches {
             }
         }
         for (to, missed) in self.mailbox.take_lagging() {
-            let same = |watch: &&mut Watch| watch.generation == to.generation;
+            let same = |watch: &&mut Box<Watch>| watch.generation == to.generation;
             if let Some(watch) = self.watches.get_mut(&to.watch).filter(same) {
                 watch.mode = Mode::Lagging(missed);
                 self.behind.push_back(to.watch);
@@ -245,7 +244,7 @@ impl Watches {
             return None;
         }
         let revision = self.hub.progress_of(&self.mailbox)?.max(self.told);
-        let started = |watch: &Watch| watch.spec.start.is_none_or(|start| start <= revision);
+        let started = |watch: &Box<Watch>| watch.spec.start.is_none_or(|start| start <= revision);
         if !self.watches.values().all(started) {
             self.progress_asked = 0;
             return None;
@@ -255,7 +254,7 @@ impl Watches {
     }
 
     fn open(&self, letter: &Letter) -> Option<Delivery> {
-        let same = |watch: &&Watch| watch.generation == letter.to.generation;
+        let same = |watch: &&Box<Watch>| watch.generation == letter.to.generation;
         let watch = self.watches.get(&letter.to.watch).filter(same)?;
         let events = &letter.change.events;
         let to_proto = |event: &Event| letter.change.to_proto(event, watch.spec.previous);

@@ -16,8 +16,8 @@ use super::key_range::KeyRange;
 use super::range::{Counting, create_query};
 use super::read::View;
 use super::schema::{
-    ALARMS, HISTORY, HistoryTable, KEYS, KeysTable, LEASES, LeasesTable, MEMBER, MEMBER_PEERS, META,
-    META_COMPACTED,
+    ALARMS, HISTORY, HistoryTable, KEYS, KeysTable, LEASES, LeasesTable, MEMBER, MEMBER_PEERS,
+    META, META_COMPACTED,
 };
 use super::state::{Lease, LeaseKind, State};
 use super::store::Published;

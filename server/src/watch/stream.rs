@@ -244,8 +244,8 @@ impl Watches {
             return None;
         }
         let revision = self.hub.progress_of(&self.mailbox)?.max(self.told);
-        let started = |watch: &Box<Watch>| watch.spec.start.is_none_or(|start| start <= revision);
-        if !self.watches.values().all(started) {
+        let started = |watch: &Watch| watch.spec.start.is_none_or(|start| start <= revision);
+        if !self.watches.values().all(|watch| started(watch)) {
             self.progress_asked = 0;
             return None;
         }
@@ -254,8 +254,10 @@ impl Watches {
     }
 
     fn open(&self, letter: &Letter) -> Option<Delivery> {
-        let same = |watch: &&Box<Watch>| watch.generation == letter.to.generation;
-        let watch = self.watches.get(&letter.to.watch).filter(same)?;
+        let watch = self.watches.get(&letter.to.watch)?;
+        if watch.generation != letter.to.generation {
+            return None;
+        }
         let events = &letter.change.events;
         let to_proto = |event: &Event| letter.change.to_proto(event, watch.spec.previous);
         Some(Delivery::Events {

@@ -119,7 +119,7 @@ fn a_watch_on_an_unchanged_key_is_active_without_a_replay() {
     watches.create(WatchId(0), spec("k", "", Some(3)));
     assert!(watches.next().now_or_never().is_none());
     let active = |watch: &Watch| matches!(watch.mode, Mode::Active(_));
-    assert!(watches.watches.values().all(active));
+    assert!(watches.watches.values().all(|watch| active(watch)));
 }
 
 #[test]

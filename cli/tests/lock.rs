@@ -90,9 +90,9 @@ impl Fixture {
         }
     }
 
-    /// Revokes the lease of a lock's key, which ends with it in hex.
+    /// Revokes the lease of a lock's key, which is `NAME/~x.<lease>.<attempt>`.
     async fn revoke_lease_of(&self, key: &str) {
-        let (_, lease) = key.rsplit_once('/').expect("a key");
+        let lease = key.rsplit('.').nth(1).expect("a lease");
         let lease = i64::from_str_radix(lease, 16).expect("hex");
         self.etcd
             .lease_client()

@@ -1,14 +1,18 @@
 //! How to connect.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::ConnectOptions;
+use tower::{BoxError, Layer, Service, ServiceExt};
 
-/// HTTP/2 pings, while there are streams: below 5 s, etcd cuts the connection for too many pings.
-const PING_INTERVAL: Duration = Duration::from_secs(10);
-/// How long a ping may go unanswered before the connection is given up.
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
+use crate::transport::{Request, Response, Transport};
+use crate::types::ServerKind;
+
+type Wrap = dyn Fn(Transport) -> Transport + Send + Sync;
 
 /// How to connect, and how long to wait for answers.
 ///
@@ -18,16 +22,30 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// ```
 #[derive(Clone)]
 pub struct Options {
-    user: Option<(String, String)>,
-    connect_timeout: Duration,
-    request_timeout: Duration,
+    pub(crate) user: Option<(String, String)>,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Tls>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) server: Option<ServerKind>,
+    layers: Vec<Arc<Wrap>>,
 }
 
 impl Options {
-    /// The user and password, for a server with authentication. Expired tokens are renewed.
+    /// The user and password, for a server with authentication. Expired tokens are renewed. A server
+    /// without authentication does not mind, as with etcd's own tools.
     #[must_use]
     pub fn with_user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
         self.user = Some((name.into(), password.into()));
+        self
+    }
+
+    /// Connects over TLS: endpoints are `https://HOST:PORT` or `HOST:PORT`. Without this, `https://`
+    /// goes by [`Tls::default`].
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -46,18 +64,54 @@ impl Options {
         self
     }
 
-    pub(crate) fn request_timeout(&self) -> Duration {
-        self.request_timeout
+    /// What the servers are. Unless set, [`Client::connect`](crate::Client::connect) asks.
+    ///
+    /// A latchd also does as an etcd: then it sees plain keys and leases, and sessions have no grace
+    /// and whole seconds.
+    #[must_use]
+    pub fn with_server(mut self, kind: ServerKind) -> Self {
+        self.server = Some(kind);
+        self
     }
 
+    /// A [tower](https://docs.rs/tower) layer around every request and its answer; of several, the
+    /// one given last is the outermost.
+    ///
+    /// ```
+    /// use latchd_client::{Options, Request};
+    /// use tower::util::MapRequestLayer;
+    ///
+    /// let named = MapRequestLayer::new(|mut request: Request| {
+    ///     let name = tonic::metadata::MetadataValue::from_static("nightly");
+    ///     request.headers_mut().insert("x-job", name.into());
+    ///     request
+    /// });
+    /// let options = Options::default().with_layer(named);
+    /// ```
+    #[must_use]
+    pub fn with_layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<Transport> + Send + Sync + 'static,
+        L::Service: Service<Request, Response = Response> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Request>>::Error: Into<BoxError>,
+        <L::Service as Service<Request>>::Future: Send + 'static,
+    {
+        self.layers.push(Arc::new(move |inner| {
+            let wrapped = layer.layer(inner);
+            Transport::new(wrapped.map_err(|error| tonic::Status::from_error(error.into())))
+        }));
+        self
+    }
+
+    pub(crate) fn wrap(&self, transport: Transport) -> Transport {
+        let wrap = |inner, wrap: &Arc<Wrap>| wrap(inner);
+        self.layers.iter().fold(transport, wrap)
+    }
+
+    /// What `etcd_client` has to know; connecting is done here.
     pub(crate) fn to_etcd(&self) -> ConnectOptions {
-        let options = ConnectOptions::new()
-            .with_connect_timeout(self.connect_timeout)
-            .with_timeout(self.request_timeout)
-            .with_keep_alive(PING_INTERVAL, PING_TIMEOUT)
-            .with_keep_alive_while_idle(false)
-            // A member that lost its cluster then says so, instead of keeping us waiting.
-            .with_require_leader(true);
+        // A member that lost its cluster then says so, instead of keeping us waiting.
+        let options = ConnectOptions::new().with_require_leader(true);
         match &self.user {
             Some((name, password)) => options
                 .with_user(name, password)
@@ -71,8 +125,12 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             user: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(5),
+            server: None,
+            layers: Vec::new(),
         }
     }
 }
@@ -80,10 +138,15 @@ impl Default for Options {
 /// Without the password.
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
-            .field("user", &self.user.as_ref().map(|(name, _)| name))
+        let mut shown = f.debug_struct("Options");
+        shown.field("user", &self.user.as_ref().map(|(name, _)| name));
+        #[cfg(feature = "tls")]
+        shown.field("tls", &self.tls);
+        shown
             .field("connect_timeout", &self.connect_timeout)
             .field("request_timeout", &self.request_timeout)
+            .field("server", &self.server)
+            .field("layers", &self.layers.len())
             .finish()
     }
 }

@@ -29,6 +29,48 @@ impl fmt::Display for Revision {
     }
 }
 
+/// What kind of server a [`Client`](crate::Client) talks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ServerKind {
+    /// A latchd, which has the service `latchd.v1`.
+    Latchd,
+    /// An etcd, or anything else that speaks its API.
+    Etcd,
+}
+
+impl fmt::Display for ServerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ServerKind::Latchd => "latchd",
+            ServerKind::Etcd => "etcd",
+        })
+    }
+}
+
+/// How a lock is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Alone.
+    Exclusive,
+    /// Together with others who share.
+    Shared,
+    /// As one of so many.
+    Permit {
+        /// How many may hold at a time; the same for all who use the name.
+        of: u32,
+    },
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Mode::Exclusive => f.write_str("exclusive"),
+            Mode::Shared => f.write_str("shared"),
+            Mode::Permit { of } => write!(f, "one of {of} permits"),
+        }
+    }
+}
+
 /// Why a session, or a lock held on it, is no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -39,6 +81,13 @@ pub enum Loss {
     NotRenewed,
     /// The lock's key was deleted by somebody else; the session lives on.
     KeyDeleted,
+    /// Somebody took the lock away by force ([`Client::force_release`](crate::Client::force_release));
+    /// the session lives on.
+    Forced,
+    /// The session was bound to its connection, which broke.
+    Disconnected,
+    /// The session was resumed on another connection, where it goes on.
+    Resumed,
     /// [`Session::close`](crate::Session::close) was called.
     Closed,
 }
@@ -49,6 +98,9 @@ impl fmt::Display for Loss {
             Loss::Expired => "its lease expired or was revoked",
             Loss::NotRenewed => "its lease could not be renewed in time",
             Loss::KeyDeleted => "its key was deleted by somebody else",
+            Loss::Forced => "somebody took it away by force",
+            Loss::Disconnected => "the connection that it was bound to broke",
+            Loss::Resumed => "its session was resumed on another connection",
             Loss::Closed => "its session was closed",
         })
     }

@@ -11,8 +11,8 @@ list_families() {
 lint     formatting, clippy, go vet
 unit     the tests beside the code, in every crate
 server   whole-server tests, in-process
-crates   the tests of the other crates: proto, client, cli, bench; whether the
-         micro-benchmarks run
+crates   the tests of the other crates: proto, client (on latchd and on etcd), cli,
+         bench; whether the micro-benchmarks run
 doc      the examples in the documentation
 outside  the latchd binary under etcdctl, clients of five languages, kill -9, and the bench
 deny     licences, sources and advisories of the dependencies

@@ -28,7 +28,8 @@ build_for() {
         case $family in
         outside) build_tools && build_clients && build_latchd && build_tests || return ;;
         lint) need_lints && build_locker || return ;;
-        unit | server | crates) build_tests || return ;;
+        crates) build_etcd && build_tests || return ;;
+        unit | server) build_tests || return ;;
         deny) need_deny || return ;;
         esac
     done
@@ -92,8 +93,12 @@ install_packages() {
         must "apt-get install $*" apt-get install -y --no-install-recommends "$@"
 }
 
+build_etcd() {
+    build_go etcd conformance/etcd go.etcd.io/etcd/server/v3
+}
+
 build_tools() {
-    build_go etcd conformance/etcd go.etcd.io/etcd/server/v3 &&
+    build_etcd &&
         build_go etcdctl conformance/etcd go.etcd.io/etcd/etcdctl/v3 &&
         build_locker
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_client::{Error, LeaseClient, LeaseKeepAliveStream, LeaseKeeper};
 
-use crate::heartbeat::{Beat, Pulse};
+use super::heartbeat::{Beat, Pulse};
 use crate::types::LeaseId;
 
 /// One lease's heartbeats. The stream is opened when needed and dropped on any doubt; a new one

@@ -1,10 +1,9 @@
-//! The beat that keeps a session alive: when to send, how long to wait, when to give up. How a
-//! beat is sent is [`lease_stream`](crate::lease_stream)'s.
+//! The beat that keeps a lease alive: when to send, how long to wait, when to give up. How a beat is
+//! sent is [`lease_stream`](super::lease_stream)'s.
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout_at};
-
+use crate::clock::{self, sleep_until, until};
 use crate::retry::Backoff;
 use crate::types::Loss;
 use crate::vitals::Vitals;
@@ -34,14 +33,14 @@ pub(crate) async fn keep_alive(mut pulse: impl Pulse, vitals: &Vitals, mut ttl: 
     let mut next = vitals.deadline() - ttl + ttl / 3;
     loop {
         sleep_until(next).await;
-        let (sent, deadline) = (Instant::now(), vitals.deadline());
+        let (sent, deadline) = (clock::now(), vitals.deadline());
         if sent >= deadline {
             return Loss::NotRenewed;
         }
         let patience = (sent + ttl / 3).min(deadline);
-        match timeout_at(patience, pulse.beat()).await {
-            Ok(Beat::Gone) => return Loss::Expired,
-            Ok(Beat::Renewed(renewed)) => {
+        match until(patience, pulse.beat()).await {
+            Some(Beat::Gone) => return Loss::Expired,
+            Some(Beat::Renewed(renewed)) => {
                 if !vitals.renew(sent + renewed) {
                     return Loss::NotRenewed;
                 }
@@ -49,7 +48,7 @@ pub(crate) async fn keep_alive(mut pulse: impl Pulse, vitals: &Vitals, mut ttl: 
                 next = sent + ttl / 3;
                 backoff.reset();
             }
-            Ok(Beat::Failed) | Err(_) => next = (Instant::now() + backoff.step()).min(deadline),
+            Some(Beat::Failed) | None => next = (clock::now() + backoff.step()).min(deadline),
         }
     }
 }
@@ -60,6 +59,8 @@ mod tests {
     use std::collections::VecDeque;
     use std::future::pending;
     use tokio::time::sleep;
+
+    use crate::clock::Moment;
 
     const TTL: Duration = Duration::from_secs(9);
     const SECOND: Duration = Duration::from_secs(1);
@@ -74,7 +75,7 @@ mod tests {
 
     /// Plays its steps, then fails for ever; notes when each beat was sent.
     struct Script {
-        start: Instant,
+        start: Moment,
         steps: VecDeque<Step>,
         sent: tokio::sync::mpsc::UnboundedSender<Duration>,
     }
@@ -97,7 +98,7 @@ mod tests {
 
     /// Why and when the session was lost, and when beats were sent.
     async fn play(steps: impl Into<VecDeque<Step>>) -> (Loss, Duration, Vec<Duration>) {
-        let start = Instant::now();
+        let start = clock::now();
         let (sent, mut beats) = tokio::sync::mpsc::unbounded_channel();
         let script = Script {
             start,

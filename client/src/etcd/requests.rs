@@ -1,0 +1,429 @@
+//! The transactions that a lock is made of on a plain etcd, and how to read their answers. No I/O
+//! here.
+
+use etcd_client::{
+    Compare, CompareOp, GetOptions, GetResponse, KeyValue, PutOptions, ResponseHeader, SortOrder,
+    SortTarget, Txn, TxnOp, TxnOpResponse, TxnResponse,
+};
+
+use crate::error::{Error, Result};
+use crate::keys::{mode_of, segment_in};
+use crate::rule::Older;
+use crate::types::{LeaseId, Mode, Revision};
+
+/// One name of a contender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The name with its `/`.
+    pub(crate) directory: String,
+    /// The key that contends there.
+    pub(crate) key: String,
+}
+
+/// Somebody who contends for one name, or for several at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Contender {
+    /// At least one.
+    pub(crate) places: Vec<Place>,
+    pub(crate) mode: Mode,
+    pub(crate) lease: LeaseId,
+    /// The value of the keys.
+    pub(crate) value: Vec<u8>,
+}
+
+/// What a contender found when it joined.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Joined {
+    /// The create revision of the own keys; `None` if there are none.
+    pub(crate) token: Option<Revision>,
+    /// Whether it is granted already, for all that this answer tells.
+    pub(crate) is_granted: bool,
+    /// The revision at which all this held.
+    pub(crate) at: Revision,
+}
+
+/// What a look at the own keys and at those before them found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// An own key is gone, or another one is in its place.
+    Gone,
+    /// R0 holds for each name.
+    Granted { at: Revision },
+    /// Somebody is in the way: `target` is what to wait for, and `own` the key that waits.
+    Behind {
+        target: Target,
+        own: String,
+        at: Revision,
+    },
+    /// A key that lies deeper hides who is in the way; look at all of them.
+    Hidden,
+}
+
+/// Whose end may let a contender in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// This key's.
+    Key(Vec<u8>),
+    /// That of any key below this directory.
+    Any(String),
+}
+
+/// How much of those before is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// What is mostly enough.
+    Usual,
+    /// All of them.
+    Whole,
+}
+
+/// What a try found that did not put its keys.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Tried {
+    /// The keys are there, from now or from an attempt whose answer got lost.
+    Ours {
+        token: Revision,
+        is_granted: bool,
+        at: Revision,
+    },
+    /// They are not, but they would be granted as of this revision.
+    Open { at: Revision },
+    /// Somebody is ahead.
+    Busy,
+}
+
+/// Puts the own keys at the ends of their queues unless they are there, and looks who is first.
+///
+/// Keys that are there already are left from an attempt whose answer got lost. They are as good as
+/// new, so this may be sent again after any failure.
+pub(crate) fn join(contender: &Contender) -> Txn {
+    let looks = contender
+        .places
+        .iter()
+        .map(|place| first_look(&place.directory, contender.mode));
+    Txn::new()
+        .when([created_at(contender.places[0].key.as_str(), Revision(0))])
+        .and_then(puts(contender).chain(looks).collect::<Vec<_>>())
+        .or_else(own_keys(contender))
+}
+
+/// Puts the own keys only if nothing at all is under their directories: etcd compares every key of a
+/// range, and a range without keys passes. Otherwise it writes nothing.
+pub(crate) fn take_if_alone(contender: &Contender) -> Txn {
+    take_if(contender, |place| {
+        created_at(place.directory.as_str(), Revision(0)).with_prefix()
+    })
+}
+
+/// Puts the own keys only if nothing was put under their directories after `seen`.
+pub(crate) fn take_if_unchanged(contender: &Contender, seen: Revision) -> Txn {
+    take_if(contender, |place| {
+        let before = seen.next().0;
+        Compare::mod_revision(place.directory.as_str(), CompareOp::Less, before).with_prefix()
+    })
+}
+
+fn take_if(contender: &Contender, condition: impl Fn(&Place) -> Compare) -> Txn {
+    let lines = contender.places.iter().map(|place| whole(&place.directory));
+    Txn::new()
+        .when(contender.places.iter().map(condition).collect::<Vec<_>>())
+        .and_then(puts(contender).collect::<Vec<_>>())
+        .or_else(lines.collect::<Vec<_>>())
+}
+
+/// Whether the own keys are still those created at `token`, and what is before them: in one Txn, so
+/// that a grant rests on a single revision.
+pub(crate) fn look(contender: &Contender, token: Revision, depth: Depth) -> Txn {
+    let older = contender
+        .places
+        .iter()
+        .map(|place| older(&place.directory, contender.mode, token, depth));
+    Txn::new()
+        .when(all_created_at(contender, token))
+        .and_then(older.collect::<Vec<_>>())
+}
+
+/// Whether the own keys are still those created at `token`.
+pub(crate) fn look_at_own(contender: &Contender, token: Revision) -> Txn {
+    Txn::new().when(all_created_at(contender, token))
+}
+
+/// Reads the own keys.
+pub(crate) fn read_own(contender: &Contender) -> Txn {
+    Txn::new().and_then(own_keys(contender))
+}
+
+/// Deletes all keys if they are still those created at `token`.
+pub(crate) fn delete_all(contender: &Contender, token: Revision) -> Txn {
+    let places = contender.places.iter();
+    let deletes = places.map(|place| TxnOp::delete(place.key.as_str(), None));
+    Txn::new()
+        .when(all_created_at(contender, token))
+        .and_then(deletes.collect::<Vec<_>>())
+}
+
+/// Deletes a key if it is still the one created at `token`.
+pub(crate) fn delete(key: &[u8], token: Revision) -> Txn {
+    Txn::new()
+        .when([created_at(key, token)])
+        .and_then([TxnOp::delete(key, None)])
+}
+
+/// Changes the value of a key that is still the one created at `token`.
+pub(crate) fn change(key: &str, token: Revision, value: Vec<u8>, lease: LeaseId) -> Txn {
+    let on_lease = PutOptions::new().with_lease(lease.0);
+    Txn::new()
+        .when([created_at(key, token)])
+        .and_then([TxnOp::put(key, value, Some(on_lease))])
+}
+
+fn all_created_at(contender: &Contender, token: Revision) -> Vec<Compare> {
+    let places = contender.places.iter();
+    places
+        .map(|place| created_at(place.key.as_str(), token))
+        .collect()
+}
+
+fn created_at(key: impl Into<Vec<u8>>, revision: Revision) -> Compare {
+    Compare::create_revision(key, CompareOp::Equal, revision.0)
+}
+
+fn puts(contender: &Contender) -> impl Iterator<Item = TxnOp> {
+    contender.places.iter().map(|place| {
+        let on_lease = PutOptions::new().with_lease(contender.lease.0);
+        let value = contender.value.as_slice();
+        TxnOp::put(place.key.as_str(), value, Some(on_lease))
+    })
+}
+
+fn own_keys(contender: &Contender) -> Vec<TxnOp> {
+    let places = contender.places.iter();
+    let keys_only = || Some(GetOptions::new().with_keys_only());
+    places
+        .map(|place| TxnOp::get(place.key.as_str(), keys_only()))
+        .collect()
+}
+
+fn by_create(order: SortOrder) -> GetOptions {
+    GetOptions::new()
+        .with_prefix()
+        .with_sort(SortTarget::Create, order)
+        .with_keys_only()
+}
+
+fn whole(directory: &str) -> TxnOp {
+    TxnOp::get(directory, Some(by_create(SortOrder::Ascend)))
+}
+
+/// What tells whether a key that was put in the same Txn is granted.
+fn first_look(directory: &str, mode: Mode) -> TxnOp {
+    match mode {
+        // The oldest is the own one, or somebody is before it.
+        Mode::Exclusive => TxnOp::get(directory, Some(by_create(SortOrder::Ascend).with_limit(1))),
+        Mode::Shared | Mode::Permit { .. } => whole(directory),
+    }
+}
+
+fn older(directory: &str, mode: Mode, token: Revision, depth: Depth) -> TxnOp {
+    let older = by_create(SortOrder::Descend).with_max_create_revision(token.0 - 1);
+    let is_last_enough = mode == Mode::Exclusive && depth == Depth::Usual;
+    TxnOp::get(
+        directory,
+        Some(if is_last_enough {
+            older.with_limit(1)
+        } else {
+            older
+        }),
+    )
+}
+
+/// Reads the answer to [`join`].
+pub(crate) fn read_joined(answer: &TxnResponse, contender: &Contender) -> Result<Joined> {
+    let at = revision(answer.header())?;
+    let mut answers = answer.op_responses().into_iter();
+    if !answer.succeeded() {
+        return Ok(Joined {
+            token: common_revision(answers)?,
+            is_granted: false,
+            at,
+        });
+    }
+    let puts = contender.places.len();
+    let mut is_granted = true;
+    for (place, found) in contender.places.iter().zip(answers.by_ref().skip(puts)) {
+        let line = line(&place.directory, &found)?;
+        check_permits(&line, place, contender.mode)?;
+        let own = line.iter().any(|entry| entry.created == at);
+        is_granted &= own && is_granted_in(&line, at, contender.mode);
+    }
+    Ok(Joined {
+        token: Some(at),
+        is_granted,
+        at,
+    })
+}
+
+/// Reads the answer to [`take_if_alone`] or [`take_if_unchanged`].
+pub(crate) fn read_tried(answer: &TxnResponse, contender: &Contender) -> Result<Tried> {
+    let at = revision(answer.header())?;
+    if answer.succeeded() {
+        return Ok(Tried::Ours {
+            token: at,
+            is_granted: true,
+            at,
+        });
+    }
+    let mut own = None;
+    let mut is_open = true;
+    for (place, found) in contender.places.iter().zip(answer.op_responses()) {
+        let line = line(&place.directory, &found)?;
+        check_permits(&line, place, contender.mode)?;
+        let ours = line.iter().find(|entry| entry.key == place.key.as_bytes());
+        let before = ours.map_or(at.next(), |ours| ours.created);
+        own = own.or(ours.map(|ours| ours.created));
+        is_open &= is_granted_in(&line, before, contender.mode);
+    }
+    Ok(match own {
+        Some(token) => Tried::Ours {
+            token,
+            is_granted: is_open,
+            at,
+        },
+        None if is_open => Tried::Open { at },
+        None => Tried::Busy,
+    })
+}
+
+/// Reads the answer to [`look`].
+pub(crate) fn read_look(answer: &TxnResponse, contender: &Contender, depth: Depth) -> Result<Look> {
+    if !answer.succeeded() {
+        return Ok(Look::Gone);
+    }
+    let at = revision(answer.header())?;
+    for (place, found) in contender.places.iter().zip(answer.op_responses()) {
+        let line = line(&place.directory, &found)?;
+        check_permits(&line, place, contender.mode)?;
+        let hides = depth == Depth::Usual && contender.mode == Mode::Exclusive;
+        if line.is_empty() && hides && !is_empty(&found)? {
+            return Ok(Look::Hidden);
+        }
+        if let Some(target) = in_the_way(&line, &place.directory, contender.mode) {
+            let own = place.key.clone();
+            return Ok(Look::Behind { target, own, at });
+        }
+    }
+    Ok(Look::Granted { at })
+}
+
+/// The create revision that all answers' keys have; none if one is missing.
+fn common_revision(answers: impl IntoIterator<Item = TxnOpResponse>) -> Result<Option<Revision>> {
+    let mut common = None;
+    for answer in answers {
+        let own = created_in(&answer)?;
+        if own.is_none() || common.is_some_and(|known| known != own) {
+            return Ok(None);
+        }
+        common = Some(own);
+    }
+    Ok(common.flatten())
+}
+
+/// The create revision of any key of the answers.
+pub(crate) fn any_revision(
+    answers: impl IntoIterator<Item = TxnOpResponse>,
+) -> Result<Option<Revision>> {
+    for answer in answers {
+        if let Some(created) = created_in(&answer)? {
+            return Ok(Some(created));
+        }
+    }
+    Ok(None)
+}
+
+fn created_in(answer: &TxnOpResponse) -> Result<Option<Revision>> {
+    Ok(gotten(answer)?.kvs().first().map(created))
+}
+
+/// The revision that the answer belongs to.
+pub(crate) fn revision(header: Option<&ResponseHeader>) -> Result<Revision> {
+    let header = header.ok_or(Error::Malformed { missing: "header" })?;
+    Ok(Revision(header.revision()))
+}
+
+/// A key that contends.
+struct Entry {
+    key: Vec<u8>,
+    created: Revision,
+    mode: Mode,
+}
+
+/// Those of an answer that lie directly in the directory.
+fn line(directory: &str, answer: &TxnOpResponse) -> Result<Vec<Entry>> {
+    let entry = |kv: &KeyValue| {
+        let segment = segment_in(directory.as_bytes(), kv.key())?;
+        Some(Entry {
+            key: kv.key().to_vec(),
+            created: created(kv),
+            mode: mode_of(segment),
+        })
+    };
+    Ok(gotten(answer)?.kvs().iter().filter_map(entry).collect())
+}
+
+fn is_empty(answer: &TxnOpResponse) -> Result<bool> {
+    Ok(gotten(answer)?.kvs().is_empty())
+}
+
+fn gotten(answer: &TxnOpResponse) -> Result<&GetResponse> {
+    match answer {
+        TxnOpResponse::Get(found) => Ok(found),
+        _ => Err(Error::Malformed {
+            missing: "range of the lock's keys",
+        }),
+    }
+}
+
+fn created(kv: &KeyValue) -> Revision {
+    Revision(kv.create_revision())
+}
+
+/// R0 for a key of that mode, created at `own`.
+fn is_granted_in(line: &[Entry], own: Revision, mode: Mode) -> bool {
+    let older = line.iter().filter(|entry| entry.created < own);
+    older.map(|entry| entry.mode).collect::<Older>().admit(mode)
+}
+
+/// Whom a key of this mode waits for behind `older`, the last of them first; none if it is granted.
+fn in_the_way(older: &[Entry], directory: &str, mode: Mode) -> Option<Target> {
+    let key = |entry: &Entry| Target::Key(entry.key.clone());
+    match mode {
+        Mode::Exclusive => older.first().map(key),
+        Mode::Shared => older
+            .iter()
+            .find(|entry| entry.mode != Mode::Shared)
+            .map(key),
+        Mode::Permit { .. } => {
+            let sum: Older = older.iter().map(|entry| entry.mode).collect();
+            (!sum.admit(mode)).then(|| Target::Any(directory.to_owned()))
+        }
+    }
+}
+
+/// A semaphore has one size for all who use it.
+fn check_permits(line: &[Entry], place: &Place, mode: Mode) -> Result<()> {
+    let Mode::Permit { of } = mode else {
+        return Ok(());
+    };
+    let other = line.iter().find_map(|entry| match entry.mode {
+        Mode::Permit { of: present } if present != of => Some(present),
+        _ => None,
+    });
+    let Some(present) = other else {
+        return Ok(());
+    };
+    let name = place.directory.strip_suffix('/');
+    Err(Error::OtherPermits {
+        name: name.unwrap_or_default().to_owned(),
+        reason: format!("{present}, not {of}"),
+    })
+}

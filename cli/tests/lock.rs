@@ -1,148 +1,18 @@
-//! `latchctl lock`, the real program, against a latchd in this process. What a test waits for, it
-//! is told: by what the command prints, by an exit, or by a watch on the keys.
+//! `latchctl lock`, the real program, against a latchd in this process.
+#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
+mod common;
 
 use std::path::Path;
-use std::process::{ExitStatus, Output, Stdio};
-use std::time::Duration;
+use std::process::Stdio;
 
-use etcd_client::{GetOptions, WatchOptions};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use tempfile::TempDir;
+use nix::sys::signal::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdout, Command};
-use tokio::time::Instant;
+use tokio::process::Command;
+use tokio::time::{Duration, Instant};
 
-/// Longer than anything here takes; a test that runs into it has hung.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-struct Fixture {
-    server: latchd::Server,
-    endpoint: String,
-    etcd: etcd_client::Client,
-    dir: TempDir,
-}
-
-impl Fixture {
-    async fn start() -> Fixture {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let config = latchd::Config::local(dir.path().join("data"));
-        let server = latchd::Server::start(config)
-            .await
-            .expect("the server starts");
-        let endpoint = format!("http://{}", server.addresses()[0]);
-        let etcd = etcd_client::Client::connect([&endpoint], None)
-            .await
-            .expect("a client");
-        Fixture {
-            server,
-            endpoint,
-            etcd,
-            dir,
-        }
-    }
-
-    /// `latchctl lock` with these arguments.
-    fn lock(&self, arguments: &[&str]) -> Command {
-        latchctl_lock(&self.endpoint, arguments)
-    }
-
-    async fn output(&self, arguments: &[&str]) -> Output {
-        soon(self.lock(arguments).output())
-            .await
-            .expect("latchctl runs")
-    }
-
-    /// Starts it with a command that prints a line once it is up; that line.
-    async fn running(&self, arguments: &[&str]) -> (Child, BufReader<ChildStdout>, String) {
-        let mut latchctl = self.lock(arguments).spawn().expect("latchctl runs");
-        let mut stdout = BufReader::new(latchctl.stdout.take().expect("a pipe"));
-        let mut line = String::new();
-        soon(stdout.read_line(&mut line)).await.expect("a line");
-        (latchctl, stdout, line.trim().to_owned())
-    }
-
-    async fn keys(&self, name: &str) -> Vec<String> {
-        let options = GetOptions::new().with_prefix().with_keys_only();
-        let mut kv = self.etcd.kv_client();
-        let found = kv
-            .get(format!("{name}/"), Some(options))
-            .await
-            .expect("a range");
-        found
-            .kvs()
-            .iter()
-            .map(|kv| kv.key_str().expect("UTF-8").to_owned())
-            .collect()
-    }
-
-    /// Waits until `name` has this many keys.
-    async fn wait_for_keys(&self, name: &str, count: usize) {
-        let options = WatchOptions::new().with_prefix();
-        let mut watch = self.etcd.watch_client();
-        let mut changes = watch
-            .watch(format!("{name}/"), Some(options))
-            .await
-            .expect("a watch");
-        soon(changes.message()).await.expect("it is created");
-        while self.keys(name).await.len() != count {
-            soon(changes.message()).await.expect("a change");
-        }
-    }
-
-    /// Revokes the lease of a lock's key, which is `NAME/~x.<lease>.<attempt>`.
-    async fn revoke_lease_of(&self, key: &str) {
-        let lease = key.rsplit('.').nth(1).expect("a lease");
-        let lease = i64::from_str_radix(lease, 16).expect("hex");
-        self.etcd
-            .lease_client()
-            .revoke(lease)
-            .await
-            .expect("revoked");
-    }
-}
-
-fn latchctl_lock(endpoint: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_latchctl"));
-    command
-        .args(["lock", "--endpoints", endpoint])
-        .args(arguments);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command.kill_on_drop(true);
-    command
-}
-
-async fn soon<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, work)
-        .await
-        .expect("it hangs")
-}
-
-fn send(latchctl: &Child, signal: Signal) {
-    let id = latchctl
-        .id()
-        .expect("it runs")
-        .try_into()
-        .expect("a process ID");
-    kill(Pid::from_raw(id), signal).expect("it is sent");
-}
-
-async fn end(latchctl: &mut Child) -> ExitStatus {
-    soon(latchctl.wait()).await.expect("an exit code")
-}
-
-/// Waits until every process that had this pipe is gone.
-async fn closed(stdout: &mut BufReader<ChildStdout>) {
-    let mut rest = Vec::new();
-    soon(stdout.read_to_end(&mut rest)).await.expect("the end");
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
+use common::{Fixture, bare, soon, stderr, stdout};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_commands_exit_code_comes_through() {
@@ -154,13 +24,9 @@ async fn the_commands_exit_code_comes_through() {
         ("kill -TERM $$", 143),
     ];
     for (script, code) in cases {
-        let output = fixture.output(&["job", "--", "sh", "-c", script]).await;
-        assert_eq!(
-            output.status.code(),
-            Some(code),
-            "{script}: {}",
-            stderr(&output)
-        );
+        let arguments = ["lock", "job", "--", "sh", "-c", script];
+        let output = fixture.latchctl.output(&arguments).await;
+        assert_eq!(output.status.code(), Some(code), "{script}: {output:?}");
         assert_eq!(stderr(&output), "", "{script}");
     }
     assert!(fixture.keys("job").await.is_empty());
@@ -173,7 +39,10 @@ async fn a_command_that_cannot_be_run() {
     std::fs::write(&script, "").expect("written");
     let script = script.to_str().expect("UTF-8");
     for (command, code) in [("no-such-command-anywhere", 127), (script, 126)] {
-        let output = fixture.output(&["job", "--", command]).await;
+        let output = fixture
+            .latchctl
+            .output(&["lock", "job", "--", command])
+            .await;
         assert_eq!(output.status.code(), Some(code));
         assert!(stderr(&output).contains(command), "{}", stderr(&output));
         assert!(fixture.keys("job").await.is_empty());
@@ -183,21 +52,21 @@ async fn a_command_that_cannot_be_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_is_told_of_the_lock() {
     let fixture = Fixture::start().await;
-    let script = "echo $LATCHD_LOCK_NAME $LATCHD_LOCK_KEY $LATCHD_FENCING_TOKEN $ETCD_LOCK_KEY $ETCD_LOCK_REV";
+    let script = "echo $LATCHD_LOCK_NAME $LATCHD_LOCK_KEY $LATCHD_FENCING_TOKEN $ETCD_LOCK_KEY $ETCD_LOCK_REV $LATCHD_OWNER";
     let mut last = 0;
     for _ in 0..3 {
-        let output = fixture.output(&["my/job", "--", "sh", "-c", script]).await;
-        let told = String::from_utf8(output.stdout).expect("UTF-8");
-        let [name, key, token, etcd_key, etcd_revision] =
+        let arguments = ["lock", "my/job", "--owner", "ann", "--", "sh", "-c", script];
+        let told = fixture.latchctl.ok(&arguments).await;
+        let [name, key, token, etcd_key, etcd_revision, owner] =
             told.split_whitespace().collect::<Vec<_>>()[..]
         else {
-            panic!("five words: {told}");
+            panic!("six words: {told}");
         };
-        assert_eq!(name, "my/job");
+        assert_eq!((name, owner), ("my/job", "ann"));
         assert!(key.starts_with("my/job/"), "{key}");
-        assert_eq!((etcd_key, etcd_revision), (key, token));
-        let token: i64 = token.parse().expect("a number");
-        assert!(token > last, "tokens rise");
+        assert_eq!(etcd_key, key);
+        let [token, revision]: [i64; 2] = [token, etcd_revision].map(|n| n.parse().unwrap());
+        assert!(token > last && revision >= token, "tokens rise: {told}");
         last = token;
     }
 }
@@ -209,62 +78,130 @@ async fn ten_at_once_count_right() {
     std::fs::write(&counter, "0").expect("written");
     let script = "n=$(cat \"$0\"); echo $((n + 1)) > \"$0\"";
     let path = counter.to_str().expect("UTF-8");
-    let start = |_| {
-        fixture
-            .lock(&["counter", "--", "sh", "-c", script, path])
-            .spawn()
-    };
-    let running: Vec<_> = (0..10).map(start).collect();
-    for latchctl in running {
-        let output = soon(latchctl.expect("latchctl runs").wait_with_output()).await;
-        let output = output.expect("an exit code");
-        assert!(output.status.success(), "{}", stderr(&output));
+    let arguments = ["lock", "counter", "--", "sh", "-c", script, path];
+    let running: Vec<_> = (0..10)
+        .map(|_| fixture.latchctl.start(&arguments))
+        .collect();
+    for mut latchctl in running {
+        assert!(
+            latchctl.exit().await.success(),
+            "{}",
+            latchctl.errors().await
+        );
     }
     assert_eq!(read(&counter), "10");
 }
 
 fn read(path: &Path) -> String {
-    std::fs::read_to_string(path)
-        .expect("it is there")
-        .trim()
-        .to_owned()
+    let text = std::fs::read_to_string(path).expect("it is there");
+    text.trim().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn try_and_timeout_do_not_run_the_command() {
     let fixture = Fixture::start().await;
-    let (mut holder, _stdout, key) = fixture
-        .running(&[
-            "job",
-            "--",
-            "sh",
-            "-c",
-            "echo $LATCHD_LOCK_KEY; exec sleep 1000",
-        ])
-        .await;
+    let mut holder = fixture.latchctl.hold(&["job"]).await;
+    let held = fixture.keys("job").await;
     for (option, code) in [(vec!["--try"], 121), (vec!["--timeout", "50ms"], 124)] {
-        let arguments = [&["job"], &option[..], &["--", "echo", "ran"]].concat();
-        let output = fixture.output(&arguments).await;
-        assert_eq!(
-            output.status.code(),
-            Some(code),
-            "{option:?}: {}",
-            stderr(&output)
-        );
+        let arguments = [&["lock", "job"], &option[..], &["--", "echo", "ran"]].concat();
+        let output = fixture.latchctl.output(&arguments).await;
+        assert_eq!(output.status.code(), Some(code), "{option:?}: {output:?}");
         assert!(output.stdout.is_empty(), "{option:?}");
         assert!(stderr(&output).contains("job"), "{option:?}");
-        assert_eq!(fixture.keys("job").await, [key.as_str()], "{option:?}");
+        assert_eq!(fixture.keys("job").await, held, "{option:?}");
     }
-    send(&holder, Signal::SIGTERM);
-    assert_eq!(end(&mut holder).await.code(), Some(143));
+    assert_eq!(holder.end(Signal::SIGTERM).await, Some(143));
     for option in [vec!["--try"], vec!["--timeout", "0"]] {
-        let arguments = [&["job"], &option[..], &["--", "echo", "ran"]].concat();
-        assert_eq!(
-            fixture.output(&arguments).await.stdout,
-            b"ran\n",
-            "{option:?}"
-        );
+        let arguments = [&["lock", "job"], &option[..], &["--", "echo", "ran"]].concat();
+        assert_eq!(fixture.latchctl.ok(&arguments).await, "ran\n", "{option:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_share_and_a_writer_waits_for_all_of_them() {
+    let fixture = Fixture::start().await;
+    let mut readers = Vec::new();
+    for _ in 0..2 {
+        readers.push(fixture.latchctl.hold(&["index", "--shared"]).await);
+    }
+    let writing = fixture
+        .latchctl
+        .output(&["lock", "index", "--try", "--", "true"])
+        .await;
+    assert_eq!(writing.status.code(), Some(121));
+    let mut writer = fixture
+        .latchctl
+        .start(&["lock", "index", "--", "echo", "written"]);
+    fixture.wait_for_keys("index", 3).await;
+    // Who comes after a waiting writer waits behind it.
+    let late = ["lock", "index", "--shared", "--try", "--", "true"];
+    assert_eq!(
+        fixture.latchctl.output(&late).await.status.code(),
+        Some(121)
+    );
+    for reader in &mut readers {
+        reader.end(Signal::SIGTERM).await;
+    }
+    assert_eq!(writer.rest().await, "written\n");
+    assert!(writer.exit().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_semaphore_has_so_many_permits() {
+    let fixture = Fixture::start().await;
+    let mut first = fixture.latchctl.hold(&["gpu", "--semaphore", "2"]).await;
+    let _second = fixture.latchctl.hold(&["gpu", "--semaphore", "2"]).await;
+    let third = ["lock", "gpu", "--semaphore", "2", "--try", "--", "true"];
+    assert_eq!(
+        fixture.latchctl.output(&third).await.status.code(),
+        Some(121)
+    );
+    first.end(Signal::SIGTERM).await;
+    assert!(fixture.latchctl.output(&third).await.status.success());
+    // Those who disagree are told.
+    let other = ["lock", "gpu", "--semaphore", "3", "--try", "--", "true"];
+    let refused = fixture.latchctl.output(&other).await;
+    assert_eq!(refused.status.code(), Some(125), "{refused:?}");
+    assert!(stderr(&refused).contains("permits"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_names_are_held_together_or_not_at_all() {
+    let fixture = Fixture::start().await;
+    let mut one = fixture.latchctl.hold(&["b"]).await;
+    let both = [
+        "lock",
+        "a",
+        "b",
+        "--try",
+        "--",
+        "sh",
+        "-c",
+        "echo \"$LATCHD_LOCK_NAME\"",
+    ];
+    assert_eq!(
+        fixture.latchctl.output(&both).await.status.code(),
+        Some(121)
+    );
+    assert!(fixture.keys("a").await.is_empty());
+    one.end(Signal::SIGTERM).await;
+    assert_eq!(fixture.latchctl.ok(&both).await, "a\nb\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_command_it_is_held_until_a_signal() {
+    let fixture = Fixture::start().await;
+    let (mut holder, line) = fixture.latchctl.running(&["lock", "job"]).await;
+    assert!(line.starts_with("job: held with the token "), "{line}");
+    assert_eq!(fixture.keys("job").await.len(), 1);
+    assert_eq!(holder.end(Signal::SIGINT).await, Some(0));
+    assert!(fixture.keys("job").await.is_empty());
+    let mut holder = fixture.latchctl.start(&["lock", "job", "-o", "json"]);
+    let told = holder.json_line().await;
+    assert_eq!(told["name"], "job");
+    assert_eq!(told["key"], fixture.keys("job").await[0].as_str());
+    fixture.delete(told["key"].as_str().unwrap()).await;
+    assert_eq!(holder.exit().await.code(), Some(120));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -272,53 +209,58 @@ async fn the_command_is_ended_when_the_lease_is_revoked() {
     let fixture = Fixture::start().await;
     // A process of the group that the command does not wait for is ended as well.
     let script = "sleep 1000 & echo $LATCHD_LOCK_KEY; exec sleep 1000";
-    let (mut latchctl, mut stdout, key) = fixture.running(&["job", "--", "sh", "-c", script]).await;
+    let arguments = ["lock", "job", "--", "sh", "-c", script];
+    let (mut latchctl, key) = fixture.latchctl.running(&arguments).await;
     fixture.revoke_lease_of(&key).await;
-    assert_eq!(end(&mut latchctl).await.code(), Some(120));
-    closed(&mut stdout).await;
+    assert_eq!(latchctl.exit().await.code(), Some(120));
+    latchctl.rest().await;
+    assert!(latchctl.errors().await.contains("lost"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_is_ended_when_the_key_is_deleted() {
     let fixture = Fixture::start().await;
-    let script = "echo $LATCHD_LOCK_KEY; exec sleep 1000";
-    let (mut latchctl, mut stdout, key) = fixture.running(&["job", "--", "sh", "-c", script]).await;
-    fixture
-        .etcd
-        .kv_client()
-        .delete(key, None)
-        .await
-        .expect("deleted");
-    assert_eq!(end(&mut latchctl).await.code(), Some(120));
-    closed(&mut stdout).await;
+    let mut latchctl = fixture.latchctl.hold(&["job"]).await;
+    fixture.delete(&fixture.keys("job").await[0]).await;
+    assert_eq!(latchctl.exit().await.code(), Some(120));
+    latchctl.rest().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_does_not_listen_is_killed() {
     let fixture = Fixture::start().await;
     let script = "trap '' TERM; echo $LATCHD_LOCK_KEY; while :; do sleep 1000; done";
-    let arguments = ["job", "--kill-after", "200ms", "--", "sh", "-c", script];
-    let (mut latchctl, mut stdout, key) = fixture.running(&arguments).await;
+    let arguments = [
+        "lock",
+        "job",
+        "--kill-after",
+        "200ms",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ];
+    let (mut latchctl, key) = fixture.latchctl.running(&arguments).await;
     fixture.revoke_lease_of(&key).await;
-    assert_eq!(end(&mut latchctl).await.code(), Some(120));
-    closed(&mut stdout).await;
+    assert_eq!(latchctl.exit().await.code(), Some(120));
+    latchctl.rest().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_is_ended_when_the_server_is_gone() {
-    let fixture = Fixture::start().await;
+    let mut fixture = Fixture::start().await;
     let script = "trap '' TERM; echo up; while :; do sleep 1000; done";
-    let arguments = ["job", "--ttl", "2", "--", "sh", "-c", script];
-    let (mut latchctl, mut stdout, _) = fixture.running(&arguments).await;
+    let arguments = ["lock", "job", "--ttl", "3", "--", "sh", "-c", script];
+    let (mut latchctl, _) = fixture.latchctl.running(&arguments).await;
     // Whatever was renewed, was renewed before this.
     let stopped = Instant::now();
-    fixture.server.stop().await;
-    closed(&mut stdout).await;
+    fixture.stop().await;
+    latchctl.rest().await;
     assert!(
-        stopped.elapsed() < Duration::from_secs(2),
+        stopped.elapsed() < Duration::from_secs(3),
         "it is gone before the TTL is over"
     );
-    assert_eq!(end(&mut latchctl).await.code(), Some(120));
+    assert_eq!(latchctl.exit().await.code(), Some(120));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -327,15 +269,11 @@ async fn signals_are_passed_on_and_the_lock_is_released() {
     for (signal, name, code) in [(Signal::SIGTERM, "TERM", 7), (Signal::SIGINT, "INT", 8)] {
         let script =
             format!("trap 'echo heard; exit {code}' {name}; echo up; while :; do sleep 0.02; done");
-        let (mut latchctl, mut stdout, _) =
-            fixture.running(&["job", "--", "sh", "-c", &script]).await;
-        send(&latchctl, signal);
-        let mut heard = String::new();
-        soon(stdout.read_to_string(&mut heard))
-            .await
-            .expect("the end");
-        assert_eq!(heard, "heard\n");
-        assert_eq!(end(&mut latchctl).await.code(), Some(code), "{name}");
+        let arguments = ["lock", "job", "--", "sh", "-c", &script];
+        let (mut latchctl, _) = fixture.latchctl.running(&arguments).await;
+        latchctl.send(signal);
+        assert_eq!(latchctl.rest().await, "heard\n");
+        assert_eq!(latchctl.exit().await.code(), Some(code), "{name}");
         assert!(fixture.keys("job").await.is_empty(), "{name}");
     }
 }
@@ -343,18 +281,14 @@ async fn signals_are_passed_on_and_the_lock_is_released() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_while_waiting_leaves_no_key() {
     let fixture = Fixture::start().await;
-    let holder = ["job", "--", "sh", "-c", "echo up; exec sleep 1000"];
-    let (mut holder, _stdout, _) = fixture.running(&holder).await;
+    let _holder = fixture.latchctl.hold(&["job"]).await;
     let mut waiter = fixture
-        .lock(&["job", "--", "echo", "ran"])
-        .spawn()
-        .expect("latchctl runs");
+        .latchctl
+        .start(&["lock", "job", "--", "echo", "ran"]);
     fixture.wait_for_keys("job", 2).await;
-    send(&waiter, Signal::SIGINT);
-    assert_eq!(end(&mut waiter).await.code(), Some(130));
+    assert_eq!(waiter.end(Signal::SIGINT).await, Some(130));
     assert_eq!(fixture.keys("job").await.len(), 1);
-    send(&holder, Signal::SIGTERM);
-    end(&mut holder).await;
+    assert_eq!(waiter.rest().await, "");
 }
 
 /// Only Linux can do it.
@@ -362,29 +296,19 @@ async fn a_signal_while_waiting_leaves_no_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_dies_with_latchctl() {
     let fixture = Fixture::start().await;
-    let script = "echo up; exec sleep 1000";
-    let (mut latchctl, mut stdout, _) = fixture.running(&["job", "--", "sh", "-c", script]).await;
-    send(&latchctl, Signal::SIGKILL);
-    end(&mut latchctl).await;
-    closed(&mut stdout).await;
+    let mut latchctl = fixture.latchctl.hold(&["job"]).await;
+    latchctl.end(Signal::SIGKILL).await;
+    latchctl.rest().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_that_is_ignored_stays_so() {
     let fixture = Fixture::start().await;
-    let latchctl = env!("CARGO_BIN_EXE_latchctl");
-    let script = "trap '' HUP; exec \"$@\"";
     let job = "kill -HUP $$; kill -HUP $PPID; echo alive";
     let mut nohup = Command::new("sh");
-    nohup.args([
-        "-c",
-        script,
-        "sh",
-        latchctl,
-        "lock",
-        "--endpoints",
-        &fixture.endpoint,
-    ]);
+    nohup.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]);
+    nohup.arg(env!("CARGO_BIN_EXE_latchctl"));
+    nohup.args(["lock", "--endpoints", &fixture.latchctl.endpoint]);
     nohup.args(["job", "--", "sh", "-c", job]);
     let output = soon(nohup.output()).await.expect("sh runs");
     assert_eq!(output.stdout, b"alive\n", "{}", stderr(&output));
@@ -394,51 +318,95 @@ async fn a_signal_that_is_ignored_stays_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_excludes_the_lock_service() {
     let fixture = Fixture::start().await;
-    let held = fixture
-        .etcd
-        .lock_client()
-        .lock("job", None)
-        .await
-        .expect("the lock");
-    let output = fixture.output(&["job", "--try", "--", "true"]).await;
-    assert_eq!(output.status.code(), Some(121));
-    let waiter = fixture
-        .lock(&["job", "--", "echo", "ran"])
-        .spawn()
-        .expect("latchctl runs");
+    let mut locks = fixture.etcd.lock_client();
+    let held = locks.lock("job", None).await.expect("the lock");
+    let trying = ["lock", "job", "--try", "--", "true"];
+    assert_eq!(
+        fixture.latchctl.output(&trying).await.status.code(),
+        Some(121)
+    );
+    let mut waiter = fixture
+        .latchctl
+        .start(&["lock", "job", "--", "echo", "ran"]);
     fixture.wait_for_keys("job", 2).await;
-    fixture
-        .etcd
-        .lock_client()
-        .unlock(held.key())
-        .await
-        .expect("released");
-    let output = soon(waiter.wait_with_output()).await.expect("an exit code");
-    assert_eq!(output.stdout, b"ran\n");
+    locks.unlock(held.key()).await.expect("released");
+    assert_eq!(waiter.rest().await, "ran\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_under_a_lock_is_its_holders_and_a_deadlock_is_refused() {
+    let fixture = Fixture::start().await;
+    let inner = format!(
+        "{} lock a --owner bob -- echo ran",
+        env!("CARGO_BIN_EXE_latchctl")
+    );
+    // bob waits for a under b; ann, who has a, then asks for b.
+    let _ann = fixture.latchctl.hold(&["a", "--owner", "ann"]).await;
+    let mut bob = fixture
+        .latchctl
+        .start(&["lock", "b", "--owner", "bob", "--", "sh", "-c", &inner]);
+    fixture.wait_for_keys("a", 2).await;
+    let ann = ["lock", "b", "--owner", "ann", "--", "echo", "ran"];
+    let refused = fixture.latchctl.output(&ann).await;
+    assert_eq!(refused.status.code(), Some(121), "{refused:?}");
+    let told = stderr(&refused);
+    assert!(told.contains("deadlock") && told.contains("bob"), "{told}");
+    let history = fixture.latchctl.json(&["history"]).await;
+    assert_eq!(history["deadlocks"][0]["resolved"], true, "{history}");
+    bob.end(Signal::SIGTERM).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_may_release_its_lock_and_go_on() {
+    let fixture = Fixture::start().await;
+    let script = format!(
+        "echo up; {} release job; echo released; read line; exit 7",
+        env!("CARGO_BIN_EXE_latchctl")
+    );
+    let mut command = fixture
+        .latchctl
+        .command(&["lock", "job", "--", "sh", "-c", &script]);
+    let mut first = command.stdin(Stdio::piped()).spawn().expect("it runs");
+    let mut lines = BufReader::new(first.stdout.take().unwrap()).lines();
+    let mut told = Vec::new();
+    while told.last().is_none_or(|line| line != "released") {
+        told.push(soon(lines.next_line()).await.unwrap().expect("a line"));
+    }
+    // Another one has it while the first one's command goes on.
+    let next = ["lock", "job", "--try", "--", "echo", "mine"];
+    assert_eq!(fixture.latchctl.ok(&next).await, "mine\n");
+    drop(first.stdin.take());
+    let output = soon(first.wait_with_output()).await.expect("an exit code");
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    assert_eq!(stderr(&output), "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there() {
-    let fixture = Fixture::start().await;
-    fixture.server.stop().await;
-    let output = latchctl_lock(&fixture.endpoint, &["job", "--", "echo", "ran"]).output();
-    let output = soon(output).await.expect("latchctl runs");
-    assert_eq!(output.status.code(), Some(125));
-    assert!(output.stdout.is_empty());
-    assert!(
-        stderr(&output).contains("no server could be reached"),
-        "{}",
-        stderr(&output)
-    );
+    let mut fixture = Fixture::start().await;
+    fixture.stop().await;
+    let arguments = [
+        "lock",
+        "job",
+        "--command-timeout",
+        "1s",
+        "--",
+        "echo",
+        "ran",
+    ];
+    let output = fixture.latchctl.output(&arguments).await;
+    assert_eq!(output.status.code(), Some(123), "{output:?}");
+    assert_eq!(stdout(&output), "");
+    let told = stderr(&output);
+    assert!(told.contains(&fixture.latchctl.endpoint), "{told}");
+    assert!(told.contains("--endpoints"), "{told}");
 }
 
 /// In a terminal of its own, made by script(1), and what was typed there.
 async fn typed(fixture: &Fixture, command: &str, typed: &str) -> String {
     let latchctl = env!("CARGO_BIN_EXE_latchctl");
-    let line = format!(
-        "{latchctl} lock --endpoints {} job -- {command}; echo left=$?",
-        fixture.endpoint
-    );
+    let endpoint = &fixture.latchctl.endpoint;
+    let line = format!("{latchctl} lock --endpoints {endpoint} job -- {command}; echo left=$?");
     let mut script = Command::new("script");
     script.args(["-qec", &line, "/dev/null"]).kill_on_drop(true);
     let mut script = script
@@ -450,11 +418,8 @@ async fn typed(fixture: &Fixture, command: &str, typed: &str) -> String {
     let mut screen = BufReader::new(script.stdout.take().expect("a pipe"));
     let mut shown = String::new();
     while !shown.contains("ready") {
-        assert_ne!(
-            soon(screen.read_line(&mut shown)).await.expect("a line"),
-            0,
-            "{shown}"
-        );
+        let read = soon(screen.read_line(&mut shown)).await.expect("a line");
+        assert_ne!(read, 0, "{shown}");
     }
     keyboard.write_all(typed.as_bytes()).await.expect("typed");
     soon(screen.read_to_string(&mut shown))
@@ -495,36 +460,31 @@ async fn a_command_is_not_suspended() {
 }
 
 #[tokio::test]
-async fn usage() {
-    let latchctl = || Command::new(env!("CARGO_BIN_EXE_latchctl"));
-    let version = latchctl()
-        .arg("version")
-        .output()
-        .await
-        .expect("latchctl runs");
-    let expected = format!("latchctl version: {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!(String::from_utf8_lossy(&version.stdout), expected);
-    let help = latchctl()
-        .args(["lock", "--help"])
-        .output()
-        .await
-        .expect("latchctl runs");
-    let help = String::from_utf8_lossy(&help.stdout).into_owned();
-    for word in [
-        "--try",
-        "--timeout",
-        "--kill-after",
-        "120",
-        "121",
-        "124",
-        "LATCHD_FENCING_TOKEN",
-    ] {
-        assert!(help.contains(word), "{word}");
-    }
-    let wrong = latchctl()
-        .args(["lock", "job"])
-        .output()
-        .await
-        .expect("latchctl runs");
-    assert_eq!(wrong.status.code(), Some(2));
+async fn what_waits_shows_it_only_to_a_terminal() {
+    let fixture = Fixture::start().await;
+    let _holder = fixture.latchctl.hold(&["job", "--owner", "ann"]).await;
+    let arguments = ["lock", "job", "--timeout", "1s", "--", "true"];
+    let output = fixture.latchctl.output(&arguments).await;
+    assert!(!stderr(&output).contains("waiting for"), "{output:?}");
+    let line = format!(
+        "{} lock --endpoints {} job --timeout 2s -- true",
+        env!("CARGO_BIN_EXE_latchctl"),
+        fixture.latchctl.endpoint
+    );
+    let mut script = Command::new("script");
+    script
+        .args(["-qec", &line, "/dev/null"])
+        .stdin(Stdio::null());
+    let shown = soon(script.output()).await.expect("script(1)");
+    let shown = stdout(&shown);
+    assert!(shown.contains("waiting for job"), "{shown}");
+    assert!(shown.contains("held by ann"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_name_that_is_no_text_is_refused() {
+    let output = bare(&["lock", "--hex", "\\xff", "--", "true"]).output();
+    let output = soon(output).await.expect("latchctl runs");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(stderr(&output).contains("UTF-8"), "{output:?}");
 }

@@ -14,7 +14,8 @@ server   whole-server tests, in-process
 crates   the tests of the other crates: proto, client (on latchd and on etcd), cli,
          bench; whether the micro-benchmarks run
 doc      the examples in the documentation
-outside  the latchd binary under etcdctl, clients of five languages, kill -9, and the bench
+outside  the latchd binary under etcdctl, latchctl, clients of five languages, kill -9, and
+         the bench; latchctl on a real etcd
 deny     licences, sources and advisories of the dependencies
 LIST
 }
@@ -49,7 +50,7 @@ family_server() { run_programs '^server/tests/'; }
 # A micro-benchmark that is not run by `cargo bench` does everything once and times nothing; it
 # passes as a whole.
 family_crates() {
-    run_programs '^((proto|client|cli)/tests/|bench/tests/floor)'
+    run_programs '^((proto|client)/tests/|cli/tests/(lock|looks|elect|usage|top)|bench/tests/floor)'
     run_programs '^server/benches/' check
 }
 
@@ -59,7 +60,7 @@ family_doc() {
 
 family_outside() {
     export LATCHD_BIN=$target/release/latchd
-    run_programs '^(conformance/tests/|bench/tests/servers)'
+    run_programs '^(conformance/tests/|(bench|cli)/tests/servers)'
 }
 
 family_deny() {

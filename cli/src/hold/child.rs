@@ -1,16 +1,16 @@
 //! The first step of the command's process: it sees to it that the command dies with latchctl, and
 //! that it may use the terminal; then it becomes the command.
 //!
-//! It is a hidden subcommand because only the process itself can ask for that, and Rust has no
-//! safe way to do something between fork and exec.
+//! It is latchctl itself, started with a word of its own, because only the process itself can ask
+//! for that, and Rust has no safe way to do something between fork and exec.
 
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use super::terminal;
 use crate::args::ChildArgs;
 use crate::exit::Failure;
-use crate::terminal;
 
 /// Becomes the command; returns only if it cannot.
 pub fn become_it(args: &ChildArgs) -> Result<u8, Failure> {

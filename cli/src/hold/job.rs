@@ -13,7 +13,8 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::time::{interval, timeout};
 
-use crate::terminal;
+use super::terminal;
+use crate::args::CHILD;
 
 /// How often to look whether a process group is empty: nothing tells.
 const GROUP_POLL: Duration = Duration::from_millis(10);
@@ -28,12 +29,12 @@ pub struct Job {
 }
 
 impl Job {
-    /// Starts `command` with `variables` added to the environment, by way of [`crate::child`].
+    /// Starts `command` with `variables` added to the environment, by way of [`super::child`].
     pub fn start(command: &[OsString], variables: &[(&str, String)]) -> io::Result<Job> {
         let changes = signal(SignalKind::child())?;
         let has_terminal = terminal::is_ours();
         let child = Command::new(own_program()?)
-            .args(["child", "--parent"])
+            .args([CHILD, "--parent"])
             .arg(std::process::id().to_string())
             .args(has_terminal.then_some("--terminal"))
             .arg("--")

@@ -1,7 +1,7 @@
 # The families of tests, and what each runs. Sourced by ./test.
 # shellcheck shell=bash
 
-families=(lint unit server crates doc outside deny)
+families=(lint unit server crates doc outside console deny)
 
 # How long one test program may take, in seconds, before it counts as hanging.
 limit=900
@@ -16,6 +16,7 @@ crates   the tests of the other crates: proto, client (on latchd and on etcd), c
 doc      the examples in the documentation
 outside  the latchd binary under etcdctl, latchctl, clients of five languages, kill -9, and
          the bench; latchctl on a real etcd
+console  the web console in a real browser
 deny     licences, sources and advisories of the dependencies
 LIST
 }

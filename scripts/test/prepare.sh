@@ -27,6 +27,7 @@ build_for() {
     for family in "$@"; do
         case $family in
         outside) build_tools && build_clients && build_latchd && build_tests || return ;;
+        console) build_browser && build_latchd || return ;;
         lint) need_lints && build_locker || return ;;
         crates) build_etcd && build_tests || return ;;
         unit | server) build_tests || return ;;

@@ -26,6 +26,11 @@ export class Distlock {
     this.#socket = socket;
   }
 
+  /** Whether it can be asked. */
+  get isOpen() {
+    return this.#socket.readyState === WebSocket.OPEN;
+  }
+
   connect(session) {
     this.#ask({ action: "connect", param: session });
   }

@@ -2,6 +2,7 @@
 // Views read from it, and are called when something has changed.
 
 import { call, Stream } from "./api.js";
+import { atMostEvery } from "./dom.js";
 import { Locks } from "./locks.js";
 import { Rates } from "./rates.js";
 import { now } from "./time.js";
@@ -13,7 +14,8 @@ export const SECONDS = 300;
 /** How many past holds the sparklines begin with. */
 const PAST = 2000;
 const SWEEP_MS = 500;
-const LOOK_MS = 5000;
+const LOOK_MS = 15_000;
+const SOON_MS = 500;
 
 export class Feed {
   locks = new Locks();
@@ -28,14 +30,18 @@ export class Feed {
   sessions = new Map();
   deadlocks = [];
   lookedAt = 0;
+  /** When the stream was last known to be alive; null if it never was. */
+  heardAt = null;
   #listeners = new Set();
   #stream;
   #begun = false;
+  #lookSoon = atMostEvery(SOON_MS, () => this.look());
 
   start() {
     this.#stream = new Stream("/v1/locks/watch", {}, {
       message: (result) => this.#hear(result),
       state: (state, retryAt = 0) => {
+        if (state === "lost" && this.connection.state === "live") this.heardAt = now();
         this.connection = { state, retryAt };
         this.#tell("connection");
       },
@@ -45,6 +51,7 @@ export class Feed {
     addEventListener("offline", () => this.#stream.suspect());
     setInterval(() => this.locks.sweep(now()) && this.#tell("locks"), SWEEP_MS);
     setInterval(() => this.look(), LOOK_MS);
+    document.addEventListener("visibilitychange", () => this.look());
   }
 
   /** Connects now. */
@@ -52,14 +59,17 @@ export class Feed {
     this.#stream.open();
   }
 
-  /** Calls `listener(what, name)` when `locks`, `connection` or `sessions` have changed, and with
-   * `ended` and the name when a hold has ended. */
+  /**
+   * Calls `listener(what)` when `locks`, `connection` or `sessions` have changed, for a new `snapshot`
+   * of the locks, and when the `past` is known; `listener("ended", name)` when a hold has ended; `listener("deadlock", deadlock)` when
+   * one was found.
+   */
   listen(listener) {
     this.#listeners.add(listener);
   }
 
-  #tell(what, id = null) {
-    for (const listener of this.#listeners) listener(what, id);
+  #tell(what, which = null) {
+    for (const listener of this.#listeners) listener(what, which);
   }
 
   #hear(result) {
@@ -67,12 +77,14 @@ export class Feed {
     if (result.snapshot) {
       this.locks.snapshot(result, at);
       this.deadlocks = result.deadlocks ?? [];
+      this.#tell("snapshot");
       this.#begin();
-    } else if (result.deadlocks) {
-      // Some of them are resolved already.
-      this.look();
+    } else {
+      for (const deadlock of result.deadlocks ?? []) this.#tell("deadlock", deadlock);
     }
     for (const event of result.events ?? []) this.#enter(event, at);
+    // Nothing tells that a deadlock has ended, but that something has changed.
+    if (result.deadlocks || this.deadlocks.length > 0) this.#lookSoon();
     this.#tell("locks");
   }
 
@@ -127,6 +139,7 @@ export class Feed {
     }
     const oldest = holds.length === PAST ? Number(holds[0].ended_ms ?? 0) : since;
     for (const rates of [this.grants, this.handOffs]) rates.knownFor(at, serverNow - oldest);
+    this.#tell("past");
   }
 
   /** Asks for sessions and deadlocks. */

@@ -86,10 +86,13 @@ function inOrder(a, b) {
 
 const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
+/** Puts somebody in line. Returns whether they were not there yet. */
 function insert(line, contender) {
   let at = line.length;
   while (at > 0 && inOrder(line[at - 1], contender) > 0) at -= 1;
-  if (line[at - 1]?.key !== contender.key) line.splice(at, 0, contender);
+  const isNew = line[at - 1]?.key !== contender.key;
+  if (isNew) line.splice(at, 0, contender);
+  return isNew;
 }
 
 /** Takes a key out of a line and returns whose it was. */
@@ -169,8 +172,7 @@ export class Locks {
 
   #enter(lock, kind, contender, at) {
     if (kind === "QUEUED") {
-      insert(lock.waiting, contender);
-      this.#counts.waiting += 1;
+      this.#counts.waiting += insert(lock.waiting, contender) ? 1 : 0;
       return null;
     }
     const waiter = take(lock.waiting, contender.key);

@@ -3,9 +3,10 @@
 import { byId, eachFrame, h } from "./dom.js";
 import { Feed } from "./feed.js";
 import { help, listen } from "./keys.js";
-import { Overview } from "./overview.js";
+import { Overview, resolved } from "./overview.js";
 import { follow, go, hrefOf, hrefOfLock, VIEWS } from "./router.js";
 import { themes } from "./settings.js";
+import { toast } from "./toast.js";
 import { EventsView } from "./views/events.js";
 import { ForceDialog } from "./views/force.js";
 import { LockView } from "./views/lock.js";
@@ -68,8 +69,11 @@ const showLocks = eachFrame(() => {
   force.changed();
 });
 
-feed.listen((what, id) => {
-  if (what === "ended") detail.ended(id);
+feed.listen((what, which) => {
+  if (what === "ended") detail.ended(which);
+  if (what === "deadlock") toast(resolved(which));
+  if (what === "snapshot") locks.begin();
+  if (what === "past") overview.tick();
   if (what === "connection") overview.connection();
   if (what === "sessions") {
     overview.sessions();

@@ -3,7 +3,7 @@
 import { shown } from "./bytes.js";
 import { RateChart } from "./chart.js";
 import { attribute, byId, h, text } from "./dom.js";
-import { count, now, wholeSeconds } from "./time.js";
+import { clockTime, count, now, unixOf, wholeSeconds } from "./time.js";
 
 const STATES = { connecting: "connecting", live: "live", lost: "no connection" };
 
@@ -26,7 +26,15 @@ export class Overview {
     text(pill, STATES[state]);
     byId("retry").hidden = state !== "lost";
     // While it connects again, what is shown is still old.
-    if (state !== "connecting") attribute(document.body, "data-stale", state === "lost");
+    if (state !== "connecting") this.#stale(state === "lost");
+  }
+
+  #stale(is) {
+    const box = byId("stale");
+    box.hidden = !is;
+    if (!is) return;
+    const heard = this.#feed.heardAt;
+    text(box, heard === null ? "The server does not answer." : `The server does not answer. This is how it was at ${clockTime(unixOf(heard))}.`);
   }
 
   /** The locks have changed. */
@@ -63,7 +71,17 @@ export class Overview {
   }
 }
 
-function sentence({ waits = [] }) {
-  const parts = waits.map(({ owner = "", name = "" }) => `${owner} waits for ${shown(name)}`);
-  return `Deadlock: ${parts.join(", ")}. Force-release one of them to end it.`;
+/** Who waits for whom, in words. */
+function circle({ waits = [] }) {
+  return waits.map(({ owner = "", name = "" }) => `${owner} waits for ${shown(name)}`).join(", ");
+}
+
+function sentence(deadlock) {
+  return `Deadlock: ${circle(deadlock)}. Force-release one of them to end it.`;
+}
+
+/** What became of a deadlock that was resolved; null for one that was not. */
+export function resolved(deadlock) {
+  const victim = deadlock.waits?.find(({ key }) => deadlock.victim && key === deadlock.victim);
+  return victim ? `Deadlock: ${circle(deadlock)}. The wait of ${victim.owner} was aborted.` : null;
 }

@@ -52,7 +52,7 @@ export class Table {
       return h("span", { role: "columnheader", class: number ? "number" : null, data: { sort: sort ?? "" } }, inner);
     });
     this.#titles = cells;
-    return h("div", { role: "rowgroup" }, h("div", { class: "head", role: "row" }, ...cells));
+    return h("div", { class: "heads", role: "rowgroup" }, h("div", { class: "head", role: "row" }, ...cells));
   }
 
   /** Marks the column that the rows are ordered by. */

@@ -44,7 +44,11 @@ const clock = new Intl.DateTimeFormat(undefined, {
   fractionalSecondDigits: 3,
   hourCycle: "h23",
 });
+const seconds = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hourCycle: "h23" });
 const date = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+/** The time of day, to the second. */
+export const clockTime = (unixMs) => seconds.format(unixMs);
 
 /** The time of day, to the millisecond. */
 export const timeOfDay = (unixMs) => clock.format(unixMs);

@@ -104,7 +104,7 @@ export class LockView {
     this.#facts.hidden = facts === "";
     const waits = this.#lock?.waits ?? [];
     this.#waits.show(waits);
-    attribute(this.#waits.element, "visibility", waits.length > 0 ? "visible" : "hidden");
+    attribute(this.#waits.element, "hidden", waits.length === 0);
     text(this.#waitsText, summary(waits));
   }
 

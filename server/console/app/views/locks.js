@@ -14,7 +14,7 @@ const COLUMNS = [
   { title: "Holder" },
   { title: "Held for", sort: "held", number: true },
   { title: "Waiting", sort: "waiting", number: true },
-  { title: "Waits" },
+  { title: "Last waits" },
 ];
 
 /** The orders; where two locks are equal, the one by name stays. */
@@ -54,6 +54,11 @@ export class LocksView {
   /** Shows only what has all these words. */
   search(words) {
     this.#words = words;
+    this.#arrange();
+  }
+
+  /** All locks are told anew. */
+  begin() {
     this.#arrange();
   }
 

@@ -112,6 +112,8 @@ export class SessionsView {
       this.#leases = new Map(leases.map(({ ID = "0" }) => [ID, known.get(ID) ?? new Lease(ID)]));
       this.changed();
       this.#feed.look();
+      // When the rows that are in sight have been drawn.
+      requestAnimationFrame(() => requestAnimationFrame(() => this.#ask()));
     } catch (error) {
       this.#failed = error.message;
       this.#show();

@@ -12,7 +12,7 @@ const GRANTED = new Set(["OK", "LOCKED"]);
 
 export class TryView {
   #client = null;
-  /** What became of each name: `held`, `waiting` or `free`. */
+  /** What became of each name: `{ state: "held" or "waiting", all }`, with the names asked for at once. */
   #names = new Map();
   #session = field("Session", "try-session", `tab-${crypto.getRandomValues(new Uint16Array(1))[0].toString(16)}`);
   #wanted = field("Names, with spaces between", "try-names", "demo");
@@ -31,6 +31,8 @@ export class TryView {
     byId("view-try").append(
       h("div", { class: "try" }, h("div", { class: "try-form" }, ...this.#form()), h("div", { class: "log" }, this.#lines)),
     );
+    onEnter(this.#session.input, () => this.#client ?? this.#toggle());
+    onEnter(this.#wanted.input, () => this.#each((client, name) => client.lock(name)));
     this.#connected(false);
   }
 
@@ -53,7 +55,7 @@ export class TryView {
   }
 
   #each(ask) {
-    if (this.#client) for (const name of this.#wantedNames()) ask(this.#client, name);
+    if (this.#client?.isOpen) for (const name of this.#wantedNames()) ask(this.#client, name);
   }
 
   #toggle() {
@@ -97,21 +99,24 @@ export class TryView {
   }
 
   #mayBeFree(name) {
-    if (this.#names.get(name) !== "waiting" || !this.#again.checked) return;
-    this.#client?.lock(name);
+    const asked = this.#names.get(name);
+    if (asked?.state !== "waiting" || !this.#again.checked) return;
+    if (asked.all.length > 1) this.#client?.lockAll(asked.all);
+    else this.#client?.lock(name);
   }
 
   #settle({ status }, { action, param, params = [param] }) {
     if (action === "lock" || action === "mlock") {
       if (status === "FAIL") return;
-      for (const name of params) this.#names.set(name, GRANTED.has(status) ? "held" : "waiting");
+      const state = GRANTED.has(status) ? "held" : "waiting";
+      for (const name of params) this.#names.set(name, { state, all: params });
     } else if (action === "unlock" || action === "munlock") {
       if (GRANTED.has(status)) for (const name of params) this.#names.delete(name);
     }
   }
 
   #show() {
-    const line = ([name, state]) =>
+    const line = ([name, { state }]) =>
       h("li", { data: { state } }, h("bdi", { class: "name" }, name), h("span", { class: state === "held" ? "good" : "wait" }, state));
     this.#list.replaceChildren(...[...this.#names].map(line));
   }
@@ -134,4 +139,8 @@ function field(title, id, value) {
   input.value = value;
   attribute(input, "maxlength", 1000);
   return { input, label: h("label", { class: "field" }, h("span", {}, title), input) };
+}
+
+function onEnter(input, work) {
+  input.addEventListener("keydown", (event) => event.key === "Enter" && work());
 }

@@ -41,7 +41,8 @@
 //! # What it promises
 //! - Turns are first come, first served, across sessions, tasks and kinds of locks.
 //! - A future that is dropped leaves no key, wherever it was. A guard that is dropped releases in
-//!   the background; await [`Guard::unlock`] to know that it is done.
+//!   the background; await [`Guard::unlock`] to know that it is done. (What is neither polled nor
+//!   dropped, a leaked guard or future, is freed by [`Session::close`] or the end of the process.)
 //! - A session counts its own deadline from the moment it *sent* the last heartbeat that was
 //!   answered, so it ends here before it ends at the server. The clock goes on while the machine
 //!   sleeps, and every look at a session is a look at that clock.

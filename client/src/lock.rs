@@ -125,9 +125,8 @@ impl Lock {
 macro_rules! tagged {
     ($lock:ty) => {
         impl $lock {
-            /// What the lock calls its owner, for people and tools, instead of the session's owner.
-            /// On a latchd it is also whose wait this is when deadlocks are looked for: tasks that
-            /// share a session but don't wait for one another should each have an owner.
+            /// What the lock calls its owner, instead of the session's owner; see
+            /// [`SessionOptions::with_owner`]($crate::SessionOptions::with_owner).
             #[must_use]
             pub fn with_owner(self, owner: impl Into<String>) -> Self {
                 Self(self.0.with_owner(owner.into()))

@@ -82,8 +82,8 @@ impl Options {
     /// use tower::util::MapRequestLayer;
     ///
     /// let named = MapRequestLayer::new(|mut request: Request| {
-    ///     let name = tonic::metadata::MetadataValue::from_static("nightly");
-    ///     request.headers_mut().insert("x-job", name.into());
+    ///     let name = http::HeaderValue::from_static("nightly");
+    ///     request.headers_mut().insert("x-job", name);
     ///     request
     /// });
     /// let options = Options::default().with_layer(named);

@@ -72,7 +72,13 @@ impl SessionOptions {
         self
     }
 
-    /// What the session's locks call their owner, for people and tools, unless a lock says otherwise.
+    /// What the session's locks call their owner, unless a lock says otherwise: for people and tools.
+    ///
+    /// On a latchd it is also whose hold or wait it is when deadlocks are looked for. So give one owner
+    /// to what takes its locks one after the other, such as a worker: if it holds one lock and waits for
+    /// another, and others do so the other way round, the youngest wait ends with
+    /// [`Deadlock`](crate::Error::Deadlock). Tasks that hand guards to one another, or wait for one
+    /// another's, need owners of their own; a lock without an owner takes no part in this.
     #[must_use]
     pub fn with_owner(mut self, owner: impl Into<String>) -> Self {
         self.tag.owner = Some(owner.into());

@@ -427,3 +427,62 @@ fn check_permits(line: &[Entry], place: &Place, mode: Mode) -> Result<()> {
         reason: format!("{present}, not {of}"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const X: Mode = Mode::Exclusive;
+    const R: Mode = Mode::Shared;
+    const S: Mode = Mode::Permit { of: 2 };
+
+    /// A line of keys `a`, `b`, `c`, …, the last of them first, as a look finds those before.
+    fn older(modes: &[Mode]) -> Vec<Entry> {
+        let entry = |(at, mode): (u8, &Mode)| Entry {
+            key: vec![b'a' + at],
+            created: Revision(i64::from(at) + 1),
+            mode: *mode,
+        };
+        let mut line: Vec<Entry> = (0..).zip(modes).map(entry).collect();
+        line.reverse();
+        line
+    }
+
+    fn target(modes: &[Mode], own: Mode) -> Option<Target> {
+        in_the_way(&older(modes), "job/", own)
+    }
+
+    /// Rule: "Who wakes: exclusive waits on its last older key, shared on the last older key that is
+    /// not shared, a permit on any older key of the name."
+    #[test]
+    fn who_wakes() {
+        let key = |name: &str| Some(Target::Key(name.into()));
+        assert_eq!(target(&[X, R, X, R], X), key("d"));
+        assert_eq!(target(&[X, R, X, R], R), key("c"));
+        assert_eq!(target(&[R, R], R), None);
+        assert_eq!(target(&[S], S), None);
+        assert_eq!(target(&[S, S], S), Some(Target::Any("job/".into())));
+        assert_eq!(target(&[], X), None);
+    }
+
+    #[test]
+    fn only_older_keys_count() {
+        let line = older(&[S, S, X]);
+        assert!(is_granted_in(&line, Revision(2), S));
+        assert!(!is_granted_in(&line, Revision(3), X));
+        assert!(is_granted_in(&line, Revision(1), X));
+    }
+
+    #[test]
+    fn a_semaphore_has_one_size() {
+        let place = Place {
+            directory: "job/".into(),
+            key: "job/k".into(),
+        };
+        let line = older(&[S, X]);
+        assert!(check_permits(&line, &place, S).is_ok());
+        assert!(check_permits(&line, &place, X).is_ok());
+        let refused = check_permits(&line, &place, Mode::Permit { of: 3 });
+        assert!(matches!(refused, Err(Error::OtherPermits { name, .. }) if name == "job"));
+    }
+}

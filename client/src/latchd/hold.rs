@@ -138,9 +138,15 @@ impl Hold {
             session: self.lane().lease().0,
             epoch,
             request_id: self.attempt.clone(),
-            owner: ask.tag.owner.clone().unwrap_or_default(),
+            owner: ask.tag.owner.clone().unwrap_or_else(|| self.nobody()),
             labels: ask.tag.labels(),
         }
+    }
+
+    /// Deadlocks are looked for among owners, and who waits here may have handed what it holds to
+    /// another task. So a lock without an owner is for itself, and never a part of a false alarm.
+    fn nobody(&self) -> String {
+        format!("{}.{:.8}", self.lane().lease(), self.attempt)
     }
 
     fn refused(&self, ask: &Ask, status: Status) -> Error {

@@ -177,6 +177,42 @@ async fn a_deadlock_is_told() {
     drop(held_a);
 }
 
+/// lock-rules, "Deadlocks": tasks that share a session and hand guards on are no false alarm.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_false_alarm_among_the_tasks_of_a_session() {
+    let stage = Stage::latchd().await;
+    let session = stage.session().await;
+    let slots = session.semaphore(stage.name("slots"), 2);
+    let first = slots.acquire().await.expect("a permit");
+    let second = slots.acquire().await.expect("a permit");
+    let (a, b) = (
+        session.mutex(stage.name("a")),
+        session.mutex(stage.name("b")),
+    );
+    let (held_a, held_b) = (
+        a.lock().await.expect("the lock"),
+        b.lock().await.expect("the lock"),
+    );
+    let mut changes = [
+        stage.changes("slots").await,
+        stage.changes("a").await,
+        stage.changes("b").await,
+    ];
+    let waiting = [
+        tokio::spawn(async move { slots.acquire().await }),
+        tokio::spawn(async move { a.lock().await }),
+        tokio::spawn(async move { b.lock().await }),
+    ];
+    for changes in &mut changes {
+        changes.put().await;
+    }
+    assert!(stage.client.deadlocks().await.expect("a list").is_empty());
+    drop((first, second, held_a, held_b));
+    for task in waiting {
+        drop(joined(task).await.expect("no deadlock"));
+    }
+}
+
 /// A latchd does as an etcd, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_latchd_may_be_used_as_an_etcd() {

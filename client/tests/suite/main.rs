@@ -5,6 +5,7 @@
 mod support;
 
 mod connect;
+mod cut;
 mod election;
 mod latchd;
 mod modes;

@@ -49,7 +49,7 @@ pub struct Stage {
 }
 
 enum Server {
-    Latchd(latchd::Server, TempDir),
+    Latchd(Box<latchd::Server>, TempDir),
     Etcd(#[expect(dead_code, reason = "it runs for as long as somebody has it")] Arc<Etcd>),
 }
 
@@ -58,7 +58,7 @@ impl Stage {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let server = start_latchd(latchd::Config::local(dir.path().to_owned())).await;
         let endpoint = format!("http://{}", server.addresses()[0]);
-        let stage = Stage::at(endpoint, Server::Latchd(server, dir)).await;
+        let stage = Stage::at(endpoint, Server::Latchd(Box::new(server), dir)).await;
         assert_eq!(stage.client.server(), ServerKind::Latchd);
         stage
     }
@@ -150,7 +150,7 @@ impl Stage {
         config.listen_client_urls = vec![Url::parse(&endpoint).expect("a URL")];
         let server = start_latchd(config).await;
         Stage {
-            server: Server::Latchd(server, dir),
+            server: Server::Latchd(Box::new(server), dir),
             endpoint,
             ..self
         }

@@ -13,6 +13,8 @@ use crate::types::Loss;
 /// Shared by a session's heart and its locks.
 pub(crate) struct Bond {
     epoch: watch::Sender<i64>,
+    /// Whether the session's stream is open, for all that is known here.
+    is_open: watch::Sender<bool>,
     attempts: Mutex<Attempts>,
 }
 
@@ -35,6 +37,7 @@ impl Bond {
     pub(crate) fn new(epoch: i64) -> Bond {
         Bond {
             epoch: watch::Sender::new(epoch),
+            is_open: watch::Sender::new(true),
             attempts: Mutex::default(),
         }
     }
@@ -48,6 +51,19 @@ impl Bond {
         let mut epochs = self.epoch.subscribe();
         // The sender is ours.
         let _ = epochs.wait_for(|epoch| *epoch > fenced).await;
+    }
+
+    /// The stream broke.
+    pub(crate) fn disconnect(&self) {
+        self.is_open.send_replace(false);
+    }
+
+    /// Waits until the stream is open. A request that comes again before its session does would be
+    /// fenced by the resume, and lose its place in the queue.
+    pub(crate) async fn connected(&self) {
+        let mut open = self.is_open.subscribe();
+        // The sender is ours.
+        let _ = open.wait_for(|is_open| *is_open).await;
     }
 
     /// An Acquire begins. Its loss may be told before its answer comes.
@@ -106,6 +122,7 @@ impl Bond {
         }
         attempts.resumed = Some(held);
         self.epoch.send_replace(epoch);
+        self.is_open.send_replace(true);
     }
 }
 

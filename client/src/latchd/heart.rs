@@ -48,6 +48,7 @@ impl Heart {
                 End::Broken if self.is_bound => break Loss::Disconnected,
                 End::Broken => {}
             }
+            self.bond.disconnect();
             // Given up before the new one is opened: it has nothing to say any more.
             drop(stream);
             match self.resume().await {

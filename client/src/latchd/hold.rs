@@ -119,6 +119,11 @@ impl Hold {
                         return Err(error);
                     }
                     tokio::time::sleep(pause).await;
+                    let connected = self.bond.connected();
+                    match give_up {
+                        Some(at) => clock::until(at, connected).await.unwrap_or_default(),
+                        None => connected.await,
+                    }
                 }
             }
         }

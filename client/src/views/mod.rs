@@ -22,6 +22,9 @@ use crate::types::{Revision, ServerKind};
 impl Client {
     /// Every lock whose name begins with `prefix`, with its holders and its queue.
     ///
+    /// On an etcd it reads every key that begins so, a thousand at a time: a prefix keeps data out that
+    /// is no lock's.
+    ///
     /// # Errors
     /// [`Unreachable`](Error::Unreachable) if no server answers within the request timeout;
     /// [`Refused`](Error::Refused).

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use latchd_client::{Client, Options};
+use latchd_conformance::ports;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::support::{LONG_TTL, Stage, joined, soon};
+use crate::support::{LONG_TTL, PATIENCE, Stage, joined, soon, start_latchd};
 
 #[path = "../../examples/worker.rs"]
 #[allow(dead_code, reason = "its main is not ours")]
@@ -17,6 +19,9 @@ mod worker;
 
 /// The command line of a process that is to be a worker.
 const ORDERS: &str = "LATCHD_CLIENT_WORKER";
+
+/// The URL and the directory of a process that is to be a server.
+const SERVES: &str = "LATCHD_CLIENT_SERVES";
 
 /// What is asserted is only that it was not the TTL; what is printed is how long it took.
 const AT_ONCE: Duration = Duration::from_secs(10);
@@ -40,14 +45,8 @@ impl Worker {
             ["--output", output.to_str().expect("UTF-8")],
         ];
         let orders = [orders.concat().as_slice(), more].concat().join(" ");
-        let process = Command::new(std::env::current_exe().expect("this program"))
-            .args(["processes::a_worker_has_orders_or_nothing_to_do", "--exact"])
-            .env(ORDERS, orders)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn();
         Worker {
-            process: process.expect("the worker starts"),
+            process: again("a_worker_has_orders_or_nothing_to_do", ORDERS, &orders),
             output,
             _dir: dir,
         }
@@ -105,6 +104,47 @@ async fn a_worker_has_orders_or_nothing_to_do() {
     };
     let orders = worker::args(orders.split(' ').map(str::to_owned));
     worker::run(orders.expect("orders")).await.expect("an end");
+}
+
+/// A latchd in a process of its own, to be killed.
+struct Server(Child);
+
+impl Server {
+    fn start(url: &str, dir: &TempDir) -> Server {
+        let orders = format!("{url} {}", dir.path().display());
+        Server(again("a_server_has_orders_or_nothing_to_do", SERVES, &orders))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The server itself, in a process that the test below starts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_has_orders_or_nothing_to_do() {
+    let Ok(orders) = std::env::var(SERVES) else {
+        return;
+    };
+    let (url, dir) = orders.split_once(' ').expect("a URL and a directory");
+    let mut config = latchd::Config::local(dir.into());
+    config.listen_client_urls = vec![url.parse().expect("a URL")];
+    let _server = start_latchd(config).await;
+    std::future::pending().await
+}
+
+/// This program again, as one of the processes above.
+fn again(role: &str, variable: &str, orders: &str) -> Child {
+    let started = Command::new(std::env::current_exe().expect("this program"))
+        .args([&format!("processes::{role}"), "--exact"])
+        .env(variable, orders)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn();
+    started.expect("it starts")
 }
 
 /// Looks again and again.
@@ -166,4 +206,51 @@ async fn the_lock_of_a_killed_process_bound_to_its_connection_is_free_at_once() 
     took.sort();
     println!("from kill -9 to the next holder: {took:?}");
     assert!(took[0] < AT_ONCE, "{took:?}");
+}
+
+/// lock-rules, "Sessions and time": a session with a grace outlives kill -9 of its server. What it holds
+/// is held, and who waited has its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn holders_and_waiters_keep_their_places_when_the_server_is_killed() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let url = format!("http://127.0.0.1:{}", ports::free().expect("a port"));
+    let server = Server::start(&url, &dir);
+    let options = Options::default().with_request_timeout(PATIENCE);
+    let client = soon(Client::connect([&url], options)).await.expect("a client");
+    let session = || async { client.session(LONG_TTL).await.expect("a session") };
+    let held = session().await.mutex("job").lock().await.expect("the lock");
+    let mut waiting = Vec::new();
+    for place in 1..=3 {
+        let mutex = session().await.mutex("job");
+        waiting.push(tokio::spawn(async move { mutex.lock().await }));
+        queue(&client, place).await;
+    }
+    let before = queue(&client, 3).await;
+
+    drop(server);
+    let _server = Server::start(&url, &dir);
+    assert!(soon(held.verify()).await.expect("an answer"));
+    assert_eq!(queue(&client, 3).await, before);
+    assert!(!held.is_lost());
+    soon(held.unlock()).await.expect("released");
+    for (task, key) in waiting.into_iter().zip(before) {
+        let guard = joined(task).await.expect("the lock");
+        assert_eq!(guard.key().as_bytes(), key);
+        soon(guard.unlock()).await.expect("released");
+    }
+}
+
+/// The keys of those who wait, once there are so many.
+async fn queue(client: &Client, length: usize) -> Vec<Vec<u8>> {
+    soon(async {
+        loop {
+            let lock = client.show("job").await.expect("an answer");
+            let waiting = lock.map_or_else(Vec::new, |lock| lock.waiting);
+            if waiting.len() == length {
+                return waiting.into_iter().map(|each| each.key).collect();
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
 }

@@ -96,6 +96,18 @@ mod tests {
     }
 
     #[test]
+    fn a_status_is_told_by_its_cause_or_else_by_its_text() {
+        let refused = std::io::Error::from_raw_os_error(111);
+        let broken = tonic::Status::from_error(Box::new(refused));
+        let denied = tonic::Status::permission_denied("etcdserver: permission denied");
+        let told = [broken, denied].map(|status| cause(&etcd_client::Error::GRpcStatus(status)));
+        assert_eq!(
+            told,
+            ["Connection refused", "etcdserver: permission denied"]
+        );
+    }
+
+    #[test]
     fn a_server_that_is_not_there_is_told_apart_from_one_without_tls() {
         let endpoints = ["https://a:1".to_owned()];
         let no_answer = Failure::Client(Error::NoAnswer {

@@ -250,14 +250,14 @@ async fn a_command_that_does_not_listen_is_killed() {
 async fn the_command_is_ended_when_the_server_is_gone() {
     let mut fixture = Fixture::start().await;
     let script = "trap '' TERM; echo up; while :; do sleep 1000; done";
-    let arguments = ["lock", "job", "--ttl", "3", "--", "sh", "-c", script];
+    let arguments = ["lock", "job", "--ttl", "5", "--", "sh", "-c", script];
     let (mut latchctl, _) = fixture.latchctl.running(&arguments).await;
     // Whatever was renewed, was renewed before this.
     let stopped = Instant::now();
     fixture.stop().await;
     latchctl.rest().await;
     assert!(
-        stopped.elapsed() < Duration::from_secs(3),
+        stopped.elapsed() < Duration::from_secs(5),
         "it is gone before the TTL is over"
     );
     assert_eq!(latchctl.exit().await.code(), Some(120));

@@ -18,6 +18,8 @@ use crate::model::{
 
 /// What the server does not know.
 const UNKNOWN: &str = "?";
+/// The least width, in columns, that a table is fitted into. Some terminals say that they have none.
+const NARROWEST: u16 = 50;
 
 impl Output {
     /// `latchctl ls`.
@@ -226,9 +228,12 @@ impl Output {
     /// An empty table; `right` are the columns of numbers.
     fn table(&self, columns: &[&str], right: &[usize]) -> Table {
         let mut table = Table::new();
+        // A terminal that is too narrow for any arrangement breaks the lines itself.
+        if table.width().is_some_and(|width| width >= NARROWEST) {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        }
         table
             .load_style(NOTHING)
-            .set_content_arrangement(ContentArrangement::Dynamic)
             .set_header(columns.iter().map(|title| self.strong(title)));
         for (index, column) in table.column_iter_mut().enumerate() {
             column.set_padding((0, 2));

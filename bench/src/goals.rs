@@ -116,6 +116,7 @@ pub fn table(goals: &[Goal]) -> String {
 pub fn of(run: &Run) -> Vec<Goal> {
     let goals = [
         loops(run),
+        lines(run),
         contended(run),
         herd(run),
         expiry(run),
@@ -172,6 +173,18 @@ fn loops(run: &Run) -> Vec<Goal> {
         }
     }
     goals
+}
+
+/// Lines, by the floor that answers them at once: group commit must hide the disk.
+fn lines(run: &Run) -> Vec<Goal> {
+    let scenario = Scenario::Loop(Work::Dreadlock);
+    let of = |clients| {
+        let results = run.of(scenario, clients);
+        let reached = results.and_then(|r| r.times_better(System::Latchd, System::Floor));
+        let what = format!("{}, by the floor", of_clients(scenario, clients));
+        goal(what, AtLeast(0.7), Unit::Percent, reached)
+    };
+    [32, 256].map(of).into()
 }
 
 fn contended(run: &Run) -> Vec<Goal> {

@@ -20,7 +20,7 @@
 //! goals     what is to be reached, and whether it was
 //! report    the tables   json  the same, for programs   plots  as pictures
 //! output    where all that is written
-//! floor     the server that answers at once and stores nothing
+//! floor     the server that answers at once and stores nothing    floor_line  the same in lines
 //! footprint what a watcher, a lease, a waiter takes in memory
 //! soak      lock cycles without end: file, memory, restarts
 //! ```
@@ -29,6 +29,7 @@ mod bound;
 mod crowd;
 mod figures;
 mod floor;
+mod floor_line;
 mod footprint;
 mod goals;
 mod ground;
@@ -80,6 +81,9 @@ enum Mode {
         /// Where to listen.
         #[arg(long, value_name = "HOST:PORT")]
         listen: SocketAddr,
+        /// Where to listen for Dreadlock's clients.
+        #[arg(long, value_name = "HOST:PORT")]
+        listen_line: Option<SocketAddr>,
     },
     /// Measures what a connection, a watcher, a lease and a waiter take in a server's memory.
     Footprint(footprint::Options),
@@ -113,7 +117,16 @@ fn main() -> ExitCode {
 async fn serve_or_measure(cli: Cli) -> Result<ExitCode> {
     let work = async {
         match cli.mode {
-            Some(Mode::Floor { listen }) => floor::serve(listen).await,
+            Some(Mode::Floor {
+                listen,
+                listen_line: None,
+            }) => floor::serve(listen).await,
+            Some(Mode::Floor {
+                listen,
+                listen_line: Some(line),
+            }) => {
+                tokio::try_join!(floor::serve(listen), floor_line::serve(line)).map(|((), ())| ())
+            }
             Some(Mode::Footprint(options)) => footprint::run(options).await,
             Some(Mode::Soak(options)) => soak::run(options).await,
             Some(Mode::Sweep(options)) => sweep::run(options).await,

@@ -218,6 +218,10 @@ impl Plan<'_> {
 }
 
 async fn clients(work: Work, case: Case, server: &Server) -> Result<Vec<Client>> {
+    if work == Work::Dreadlock {
+        let prepare = (0..case.size).map(|index| Client::prepare_line(server.line_port(), index));
+        return try_join_all(prepare).await;
+    }
     if server.system() == System::Redis {
         let connections = server.redis_connections(case.connections).await?;
         let shared = connections.iter().cycle().take(case.size).enumerate();

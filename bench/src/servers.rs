@@ -64,6 +64,7 @@ pub struct Server {
     child: Child,
     pid: u32,
     client_port: u16,
+    line_port: u16,
     peer_port: u16,
     home: TempDir,
     started_within: Duration,
@@ -76,10 +77,11 @@ impl Server {
     /// When it ends, or does not answer within a minute; with the end of its log.
     pub async fn start(system: System, binaries: &Binaries, data_dir: &Path) -> Result<Self> {
         let home = TempDir::with_prefix_in(format!("{}-", system.name()), data_dir)?;
-        let (client_port, peer_port) = (free_port()?, free_port()?);
+        let [client_port, line_port, peer_port] = [free_port()?, free_port()?, free_port()?];
         let place = Place {
             data_dir: &home.path().join(DATA),
             client_port,
+            line_port,
             peer_port,
         };
         let start = Instant::now();
@@ -89,6 +91,7 @@ impl Server {
             pid: child.id().context("it has ended")?,
             child,
             client_port,
+            line_port,
             peer_port,
             home,
             started_within: Duration::ZERO,
@@ -105,6 +108,7 @@ impl Server {
         let place = Place {
             data_dir: &self.data(),
             client_port: self.client_port,
+            line_port: self.line_port,
             peer_port: self.peer_port,
         };
         let start = Instant::now();
@@ -143,6 +147,11 @@ impl Server {
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Where it takes lines.
+    pub fn line_port(&self) -> u16 {
+        self.line_port
     }
 
     /// As many connections to it.

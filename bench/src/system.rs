@@ -43,6 +43,8 @@ pub struct Place<'a> {
     pub data_dir: &'a Path,
     /// The loopback port for clients.
     pub client_port: u16,
+    /// The loopback port for clients that speak in lines; etcd and Redis have none.
+    pub line_port: u16,
     /// The loopback port for peers; only etcd has any use for it.
     pub peer_port: u16,
 }
@@ -86,7 +88,9 @@ impl Binaries {
     pub fn command(&self, system: System, place: &Place) -> Result<Command> {
         let mut command = self.plain(system)?;
         match system {
-            System::Latchd => command.args(latchd_flags(place)),
+            System::Latchd => command
+                .args(latchd_flags(place))
+                .arg(format!("--listen-dreadlock=127.0.0.1:{}", place.line_port)),
             System::Etcd => command.args(latchd_flags(place)).args(etcd_flags(place)),
             System::Floor => command.args(floor_arguments(place)),
             System::Redis => command.args(redis_arguments(place)),
@@ -152,8 +156,11 @@ fn etcd_flags(place: &Place) -> [String; 4] {
 }
 
 fn floor_arguments(place: &Place) -> [String; 3] {
-    let address = format!("127.0.0.1:{}", place.client_port);
-    ["floor".to_owned(), "--listen".to_owned(), address]
+    [
+        "floor".to_owned(),
+        format!("--listen=127.0.0.1:{}", place.client_port),
+        format!("--listen-line=127.0.0.1:{}", place.line_port),
+    ]
 }
 
 /// Every write is on the disk before it is answered, as with the others; no snapshots beside.

@@ -59,6 +59,10 @@ pub struct Routes {
     pub settings: ConnectionSettings,
 }
 
+/// Who is at the other end; HTTP requests carry it.
+#[derive(Clone, Debug)]
+pub struct Peer(pub Arc<str>);
+
 /// What a port is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
@@ -78,21 +82,27 @@ impl Routes {
     fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Result<Response<Body>, Infallible>> {
+        peer: &Peer,
+    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
         let answer = match (self.door, is_grpc(&request)) {
             (Door::Client | Door::GrpcOnly, true) => {
                 Either::Left(self.grpc.clone().answer(request.map(Body::new)))
             }
-            _ => Either::Right(self.answer_http(request).boxed()),
+            _ => Either::Right(self.answer_http(request, peer.clone()).boxed()),
         };
         answer.map(Ok)
     }
 
-    async fn answer_http(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+    async fn answer_http(
+        self: Arc<Self>,
+        mut request: Request<Incoming>,
+        peer: Peer,
+    ) -> Response<Body> {
         match self.door {
             Door::GrpcOnly => not_grpc(),
             Door::Monitoring => self.http.answer_monitor(request).await,
             Door::Client | Door::HttpOnly => {
+                request.extensions_mut().insert(peer);
                 let dated = request.version() == Version::HTTP_2;
                 let response = self.http.answer(request).await;
                 if dated { with_date(response) } else { response }
@@ -206,7 +216,8 @@ async fn serve_connection(
     }
     let (door, streams) = (routes.door, Streams::new(routes.proposer.clone()));
     let builder = builder(door, routes.settings, streams.clone());
-    let service = service_fn(move |request| Arc::clone(&routes).answer(request));
+    let from = Peer(peer.as_str().into());
+    let service = service_fn(move |request| Arc::clone(&routes).answer(request, &from));
     let stream = TokioIo::new(stream);
     let outcome = if door == Door::GrpcOnly {
         // With upgrades, the builder would speak HTTP/1.1 although it was told not to.

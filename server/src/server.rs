@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use thiserror::Error as ThisError;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use url::Url;
@@ -19,8 +20,10 @@ use crate::compactor::Compactor;
 use crate::config::{Config, plain};
 use crate::grpc::{GrpcRouter, Services};
 use crate::http::HttpRouter;
+use crate::http::distlock::Distlock;
 use crate::http::gateway::Gateway;
 use crate::lessor::Lessor;
+use crate::line::tls::{self, TlsError};
 use crate::line::{self, LineDoor};
 use crate::listener::{self, Door, Lifecycle, Routes};
 use crate::mvcc::open::{DirectoryLock, OpenError, open, open_unsynced};
@@ -63,6 +66,9 @@ pub enum StartError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The line doors cannot speak TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A thread could not be started.
     #[error("the writer's thread cannot be started: {0}")]
     Thread(io::Error),
@@ -87,6 +93,7 @@ pub struct Server {
 impl Server {
     /// Listens, opens the store and serves. Nothing is changed on disk if the addresses are taken.
     pub async fn start(config: Config) -> Result<Server, StartError> {
+        let tls = config.doors.tls.as_ref().map(tls::acceptor).transpose()?;
         let doors = Doors::open(&config).await?;
         let data_dir = config.data_dir.clone();
         let open = if config.unsafe_no_fsync {
@@ -128,15 +135,16 @@ impl Server {
         };
         // What a crash kept an earlier compaction from freeing.
         server.tasks.spawn(trim(server.proposer.clone()));
-        server.serve(doors, &config);
+        server.serve(doors, tls, &config);
         Ok(server)
     }
 
-    fn serve(&mut self, doors: Doors, config: &Config) {
+    fn serve(&mut self, doors: Doors, tls: Option<TlsAcceptor>, config: &Config) {
         let routes = self.routes(config);
         for (name, listener) in doors.line {
             let lifecycle = self.lifecycle.clone();
-            let door = LineDoor::new(name, self.keeper.clone(), config.doors.clone(), lifecycle);
+            let (keeper, settings) = (self.keeper.clone(), config.doors.clone());
+            let door = LineDoor::new(name, keeper, settings, tls.clone(), lifecycle);
             self.tasks
                 .spawn(line::serve(listener, door, self.proposer.clone()));
         }
@@ -174,9 +182,15 @@ impl Server {
             let lifecycle = self.lifecycle.clone();
             Gateway::new(grpc.clone(), config.limits, config.connections, lifecycle)
         });
+        let distlock = Distlock::new(
+            self.keeper.clone(),
+            config.doors.clone(),
+            config.connections,
+            self.lifecycle.clone(),
+        );
         Routes {
             grpc,
-            http: HttpRouter::new(member, gateway, config.cors.clone()),
+            http: HttpRouter::new(member, gateway, distlock, config.cors.clone()),
             proposer: self.proposer.clone(),
             door: Door::Client,
             settings: config.connections,

@@ -5,6 +5,7 @@
 //! sends nothing but what the scenario is about. Every reply is looked at: a server that is fast
 //! because it refuses does not count as fast.
 
+mod dreadlock;
 mod keepalive;
 mod kv;
 mod lease;
@@ -54,6 +55,8 @@ pub enum Work {
     Contended,
     /// Lock and Unlock, eight clients on each name
     ContendedGroups,
+    /// lock and unlock in Dreadlock's protocol, each client on a connection and a name of its own
+    Dreadlock,
 }
 
 /// What a case has a number of.
@@ -86,7 +89,7 @@ impl Unit {
 
 impl Work {
     /// All, in the order in which they run.
-    const ALL: [Work; 8] = [
+    const ALL: [Work; 9] = [
         Work::Lock,
         Work::TxnLock,
         Work::Put,
@@ -95,6 +98,7 @@ impl Work {
         Work::GrantRevoke,
         Work::Contended,
         Work::ContendedGroups,
+        Work::Dreadlock,
     ];
 
     fn name(self) -> &'static str {
@@ -107,6 +111,7 @@ impl Work {
             Work::GrantRevoke => "grant-revoke",
             Work::Contended => "contended",
             Work::ContendedGroups => "contended-groups",
+            Work::Dreadlock => "dreadlock",
         }
     }
 
@@ -192,6 +197,9 @@ impl Scenario {
     /// has no queue of waiters, no watch that misses nothing, and no lease apart from its key.
     pub fn is_known_to(self, system: System) -> bool {
         match (system, self) {
+            (_, Scenario::Loop(Work::Dreadlock)) => {
+                matches!(system, System::Latchd | System::Floor)
+            }
             (System::Latchd | System::Etcd, _) => true,
             (System::Floor, Scenario::Loop(work)) => !work.contends(),
             (System::Floor, Scenario::Shot(shot)) => shot == Shot::FanOut,
@@ -231,6 +239,7 @@ pub enum Client {
     Keepalive(keepalive::Keeper),
     GrantRevoke(lease::Granter),
     Redis(redis::RedisClient),
+    Dreadlock(dreadlock::LineLocker),
 }
 
 impl Client {
@@ -248,6 +257,7 @@ impl Client {
                 Work::Get => Self::Get(kv::Getter::prepare(wire, own).await?),
                 Work::Keepalive => Self::Keepalive(keepalive::Keeper::prepare(wire).await?),
                 Work::GrantRevoke => Self::GrantRevoke(lease::Granter::prepare(&wire)?),
+                Work::Dreadlock => bail!("Dreadlock does not come over gRPC"),
                 Work::Contended => Self::Lock(lock::Locker::prepare(wire, "bench/all").await?),
                 Work::ContendedGroups => {
                     let group = format!("bench/group/{}", index / GROUP);
@@ -275,6 +285,16 @@ impl Client {
             Work::Get => redis::RedisClient::getter(connection, own).await?,
             other => bail!("Redis does not do {}", other.name()),
         }))
+    }
+
+    /// Client number `index` of Dreadlock, on a connection of its own.
+    ///
+    /// # Errors
+    /// When the server refuses it.
+    pub async fn prepare_line(port: u16, index: usize) -> Result<Self> {
+        let locker = dreadlock::LineLocker::prepare(port, &format!("bench{index}")).await;
+        let locker = locker.with_context(|| format!("preparing client {index}"))?;
+        Ok(Self::Dreadlock(locker))
     }
 
     /// Overwrites one of these keys after the other.
@@ -306,6 +326,7 @@ impl Client {
             Self::Keepalive(client) => client.operate().await,
             Self::GrantRevoke(client) => client.operate().await,
             Self::Redis(client) => client.operate().await,
+            Self::Dreadlock(client) => client.operate().await,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The doors of older lock servers: where they listen, and how much one client may take.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use url::Url;
 
 use super::values::{self, Nanos};
@@ -56,6 +57,10 @@ pub struct DoorFlags {
     #[arg(long, value_name = "HOST:PORT", value_parser = DoorAddress::dreadlock, default_value = "", hide_default_value = true, help_heading = "Doors of older lock servers")]
     pub listen_dreadlock: DoorAddress,
 
+    /// Speaks TLS at the line doors, with the certificate of --cert-file and --key-file.
+    #[arg(long, value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = values::boolean, help_heading = "Doors of older lock servers")]
+    pub door_tls: bool,
+
     /// Put before every name that is locked through a door, distlock's among them.
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, value_parser = prefix, help_heading = "Doors of older lock servers")]
     pub door_prefix: String,
@@ -95,6 +100,8 @@ pub struct DoorSettings {
     pub elock: Option<Url>,
     /// Where Dreadlock's clients come.
     pub dreadlock: Option<Url>,
+    /// The certificate of the line doors, if they speak TLS.
+    pub tls: Option<DoorTls>,
     /// Put before every name.
     pub prefix: String,
     /// Connections at each door.
@@ -109,12 +116,37 @@ pub struct DoorSettings {
     pub most_names: usize,
 }
 
-impl From<DoorFlags> for DoorSettings {
-    fn from(flags: DoorFlags) -> DoorSettings {
+/// Files in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoorTls {
+    /// The certificate, and those that vouch for it.
+    pub cert: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+impl DoorTls {
+    /// The files of `--cert-file` and `--key-file`.
+    pub fn from_files(cert: Option<&str>, key: Option<&str>) -> Result<DoorTls, String> {
+        match (cert, key) {
+            (Some(cert), Some(key)) if !cert.is_empty() && !key.is_empty() => Ok(DoorTls {
+                cert: cert.into(),
+                key: key.into(),
+            }),
+            _ => Err("--door-tls needs --cert-file and --key-file".into()),
+        }
+    }
+}
+
+impl DoorFlags {
+    /// What they mean, with the certificate if one is wanted.
+    pub fn settings(self, tls: Option<DoorTls>) -> DoorSettings {
+        let flags = self;
         let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         DoorSettings {
             elock: flags.listen_elock.0,
             dreadlock: flags.listen_dreadlock.0,
+            tls,
             prefix: flags.door_prefix,
             most_connections: count(flags.door_max_connections),
             most_line: count(flags.door_max_line_bytes),

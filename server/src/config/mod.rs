@@ -37,7 +37,7 @@ use urls::Urls;
 use verify::verify;
 
 pub use compaction::AutoCompaction;
-pub use doors::DoorSettings;
+pub use doors::{DoorSettings, DoorTls};
 pub use env::Environment;
 pub use log::{LogFormat, LogLevel, LogOutput, LogOutputs};
 pub use notes::Note;
@@ -45,6 +45,8 @@ pub use rotation::Rotation;
 pub use urls::{plain, socket_path};
 
 const DEFAULT_QUOTA: u64 = 2 << 30;
+/// The flags of the server's certificate.
+const CERTIFICATE: [&str; 2] = ["cert-file", "key-file"];
 /// etcd's, for a duration that is not longer than nothing.
 const DEFAULT_WARNING: Duration = Duration::from_millis(300);
 const DEFAULT_PROGRESS: Duration = Duration::from_secs(600);
@@ -154,7 +156,12 @@ impl Config {
     }
 
     fn from_given(given: &[Given], mut notes: Vec<Note>) -> Result<Config, ConfigError> {
+        let tls = door_tls(given).map_err(ConfigError::Invalid)?;
         for each in given {
+            // Known to the line doors, and to nobody else yet.
+            if tls.is_some() && CERTIFICATE.contains(&each.flag.as_str()) {
+                continue;
+            }
             if let Some(refused) = find_refused(&each.flag) {
                 refused.check(&each.value).map_err(ConfigError::Invalid)?;
             }
@@ -172,10 +179,10 @@ impl Config {
             .map(|each| (each.flag.as_str(), each.value.as_str()));
         // Each has been checked by itself.
         let flags = Flags::read(ours).map_err(|error| ConfigError::Invalid(error.to_string()))?;
-        Config::from_flags(flags, notes).map_err(ConfigError::Invalid)
+        Config::from_flags(flags, tls, notes).map_err(ConfigError::Invalid)
     }
 
-    fn from_flags(flags: Flags, notes: Vec<Note>) -> Result<Config, String> {
+    fn from_flags(flags: Flags, tls: Option<DoorTls>, notes: Vec<Note>) -> Result<Config, String> {
         let outputs = flags.log_outputs()?;
         let log = LogSettings {
             level: flags.log_level,
@@ -193,7 +200,7 @@ impl Config {
             notes,
             limits: limits(&flags),
             connections: connections(&flags),
-            doors: flags.doors.into(),
+            doors: flags.doors.settings(tls),
             name: flags.name,
             data_dir: flags.data_dir,
             listen_client_urls: flags.listen_client_urls.0,
@@ -246,6 +253,16 @@ impl Config {
             data_dir,
             ..config.expect("these flags are valid")
         }
+    }
+}
+
+/// Where the line doors have their certificate, if they speak TLS.
+fn door_tls(given: &[Given]) -> Result<Option<DoorTls>, String> {
+    let [cert, key] = CERTIFICATE.map(|flag| last(given, flag));
+    let wanted = last(given, "door-tls").map(values::boolean).transpose()?;
+    match wanted {
+        Some(true) => DoorTls::from_files(cert, key).map(Some),
+        _ => Ok(None),
     }
 }
 

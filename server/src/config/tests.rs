@@ -127,6 +127,17 @@ fn what_is_wrong_only_when_it_is_put_together() {
         invalid(&["--cert-file=/a"], &[]).contains("--cert-file \"/a\" is not implemented yet")
     );
     assert!(parse(&["--cert-file=", "--client-cert-auth=false"], &[]).is_ok());
+    // The line doors alone have it.
+    let certificate = ["--cert-file=/a", "--key-file=/b"];
+    assert!(invalid(&certificate, &[]).contains("latchd does not have TLS"));
+    let doors = |more: &[&'static str]| [&certificate[..], more].concat();
+    let config = parse(&doors(&["--door-tls"]), &[]).unwrap();
+    assert_eq!(config.doors.tls.unwrap().key, std::path::Path::new("/b"));
+    assert!(invalid(&doors(&["--door-tls=false"]), &[]).contains("latchd does not have TLS"));
+    let more = doors(&["--door-tls", "--trusted-ca-file=/c"]);
+    assert!(invalid(&more, &[]).contains("--trusted-ca-file"));
+    let said = "--door-tls needs --cert-file and --key-file";
+    assert_eq!(invalid(&["--door-tls", "--cert-file=/a"], &[]), said);
     let said = "unknown logger option \"x\"";
     assert_eq!(invalid(&["--logger=x"], &[]), said);
 }

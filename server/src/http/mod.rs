@@ -2,6 +2,7 @@
 
 mod console;
 mod cors;
+pub mod distlock;
 pub mod gateway;
 mod health;
 mod redirect;
@@ -14,6 +15,7 @@ use tonic::body::Body;
 use crate::metrics::METRICS;
 use crate::service::member::ThisMember;
 use crate::version;
+use distlock::Distlock;
 use gateway::Gateway;
 
 pub use cors::Cors;
@@ -29,16 +31,23 @@ const PAGES: [&str; 3] = ["/version", "/debug/vars", "/health"];
 pub struct HttpRouter {
     member: ThisMember,
     gateway: Option<Gateway>,
+    distlock: Distlock,
     cors: Cors,
 }
 
 impl HttpRouter {
-    /// The endpoints of `member`, and the JSON gateway if there is to be one.
+    /// The endpoints of `member`, the JSON gateway if there is to be one, and distlock's door.
     #[must_use]
-    pub fn new(member: ThisMember, gateway: Option<Gateway>, cors: Cors) -> HttpRouter {
+    pub fn new(
+        member: ThisMember,
+        gateway: Option<Gateway>,
+        distlock: Distlock,
+        cors: Cors,
+    ) -> HttpRouter {
         HttpRouter {
             member,
             gateway,
+            distlock,
             cors,
         }
     }
@@ -81,6 +90,9 @@ impl HttpRouter {
         }
         if let Some(clean) = redirect::elsewhere(request.method(), request.uri()) {
             return clean;
+        }
+        if request.uri().path() == distlock::PATH {
+            return self.distlock.answer(request);
         }
         if let Some(console) = self.console(&request) {
             return console;

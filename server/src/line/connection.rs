@@ -11,9 +11,11 @@ use super::LineDoor;
 use super::dreadlock;
 use super::elock::Elock;
 use super::framing::{Heard, Lines, Wire};
+use super::tls;
 use crate::clock;
 use crate::metrics::METRICS;
 use crate::service::guest::{DoorName, Guest};
+use crate::socket::Connection;
 
 /// What is past a limit, and how each protocol says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,8 +140,20 @@ impl Speaker {
     }
 }
 
-/// Serves a connection to its end.
-pub async fn serve_connection<W: Wire>(wire: W, visit: Visit) {
+/// Serves a connection to its end, through TLS if that is the door's way.
+pub async fn serve_wire(wire: Connection, visit: Visit) {
+    match visit.door.tls.clone() {
+        None => serve_connection(wire, visit).await,
+        // To agree on keys first would be more work than there is room for.
+        Some(_) if visit.crowded => visit.refuse(Limit::Connections.reason()),
+        Some(acceptor) => match tls::agree(acceptor, wire).await {
+            Some(wire) => serve_connection(wire, visit).await,
+            None => visit.refuse("tls"),
+        },
+    }
+}
+
+async fn serve_connection<W: Wire>(wire: W, visit: Visit) {
     let mut lines = Lines::new(wire, visit.door.settings.most_line);
     if visit.crowded {
         visit.refuse(Limit::Connections.reason());

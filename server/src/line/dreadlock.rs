@@ -68,7 +68,7 @@ async fn obey(guest: &mut Guest, command: Command<'_>) -> Answer {
             let time = Duration::from_millis(millis.min(LONGEST));
             ("l locked", guest.lock(&[key], within(time)).await)
         }
-        Command::Unlock(key) => ("u unlocked", guest.unlock(key).await),
+        Command::Unlock(key) => ("u unlocked", guest.unlock(&[key]).await),
     };
     Answer::Say(match outcome {
         Ok(()) => done.to_owned(),

@@ -10,10 +10,12 @@ mod connection;
 pub mod dreadlock;
 pub mod elock;
 pub mod framing;
+pub mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use crate::config::DoorSettings;
@@ -23,7 +25,7 @@ use crate::service::guest::{DoorName, Host};
 use crate::service::locks::Keeper;
 use crate::socket::Listener;
 use crate::streams::Streams;
-use connection::{Visit, serve_connection};
+use connection::{Visit, serve_wire};
 use elock::Desk;
 
 /// A door and what its connections have in common.
@@ -33,17 +35,19 @@ pub struct LineDoor {
     desk: Option<Desk>,
     settings: DoorSettings,
     lifecycle: Lifecycle,
+    tls: Option<TlsAcceptor>,
     /// Connections, those that are being refused aside.
     admitted: AtomicUsize,
 }
 
 impl LineDoor {
-    /// A door to `keeper`.
+    /// A door to `keeper`, through TLS if `tls` is given.
     #[must_use]
     pub fn new(
         door: DoorName,
         keeper: Keeper,
         settings: DoorSettings,
+        tls: Option<TlsAcceptor>,
         lifecycle: Lifecycle,
     ) -> LineDoor {
         let host = Host::new(keeper, door, &settings, lifecycle.connections.clone());
@@ -53,6 +57,7 @@ impl LineDoor {
             host,
             settings,
             lifecycle,
+            tls,
             admitted: AtomicUsize::new(0),
         }
     }
@@ -82,7 +87,7 @@ async fn accept(listener: Listener, door: Arc<LineDoor>, streams: Streams) {
         match accepted {
             Ok((wire, peer)) => {
                 let visit = Visit::begin(door.clone(), peer);
-                let served = serve_connection(wire, visit);
+                let served = serve_wire(wire, visit);
                 hyper::rt::Executor::execute(&streams, connections.track_future(served));
             }
             Err(error) => pause_if_out_of_descriptors(&error).await,

@@ -5,8 +5,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod distlock;
 mod dreadlock;
 mod elock;
 mod lines;
 mod rude;
 mod support;
+mod tls;

@@ -16,7 +16,7 @@ mod number;
 mod routes;
 mod shapes;
 mod stream;
-mod websocket;
+pub(super) mod websocket;
 
 use bytes::Bytes;
 use futures::StreamExt;

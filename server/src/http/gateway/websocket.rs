@@ -48,12 +48,27 @@ fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool
 }
 
 /// Makes a WebSocket of a request that wants to be one, and serves it as a task of its own.
-pub fn accept(gateway: &Gateway, path: String, mut request: Request<Incoming>) -> Response<Body> {
+pub fn accept(gateway: &Gateway, path: String, request: Request<Incoming>) -> Response<Body> {
+    let passed = authorization(request.headers());
+    match handshake(request) {
+        Ok((response, upgrade)) => {
+            let serving = serve(gateway.clone(), path, passed, upgrade);
+            gateway.lifecycle.connections.spawn(serving);
+            response
+        }
+        Err(refusal) => refusal,
+    }
+}
+
+/// The answer to a request that wants to become a WebSocket, and the connection that it becomes; or
+/// the refusal.
+#[allow(clippy::result_large_err, reason = "either way it is a response")]
+pub fn handshake(
+    mut request: Request<Incoming>,
+) -> Result<(Response<Body>, OnUpgrade), Response<Body>> {
     let headers = request.headers();
-    let key = match challenge(request.method(), headers) {
-        Ok(key) => derive_accept_key(key),
-        Err(status) => return refusal(status),
-    };
+    let key = challenge(request.method(), headers).map_err(refusal)?;
+    let key = derive_accept_key(key);
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let told = response.headers_mut();
@@ -66,11 +81,8 @@ pub fn accept(gateway: &Gateway, path: String, mut request: Request<Incoming>) -
         let bearer = HeaderValue::from_static(BEARER);
         told.insert(header::SEC_WEBSOCKET_PROTOCOL, bearer);
     }
-    let passed = authorization(headers);
     let upgrade = hyper::upgrade::on(&mut request);
-    let serving = serve(gateway.clone(), path, passed, upgrade);
-    gateway.lifecycle.connections.spawn(serving);
-    response
+    Ok((response, upgrade))
 }
 
 /// What the client wants to see proof of.
@@ -214,7 +226,7 @@ fn lines(gateway: Gateway, path: String, ask: Ask) -> BoxStream<'static, Bytes> 
 }
 
 /// Finds out when a silent client is not there any more, as over HTTP/2.
-struct Pings {
+pub struct Pings {
     interval: Option<Duration>,
     /// How long an answer may take.
     patience: Duration,
@@ -223,7 +235,9 @@ struct Pings {
 }
 
 impl Pings {
-    fn new(settings: ConnectionSettings) -> Pings {
+    /// The client has just been heard.
+    #[must_use]
+    pub fn new(settings: ConnectionSettings) -> Pings {
         let mut pings = Pings {
             interval: settings.ping_interval,
             patience: settings.ping_timeout,
@@ -235,13 +249,13 @@ impl Pings {
     }
 
     /// The client is there.
-    fn heard(&mut self) {
+    pub fn heard(&mut self) {
         self.asked = false;
         self.next = self.interval.map(|interval| clock::now() + interval);
     }
 
     /// Resolves when it is time to ask, or the answer to that has not come.
-    async fn due(&self) {
+    pub async fn due(&self) {
         match self.next {
             Some(next) => clock::sleep_until(next).await,
             None => std::future::pending().await,
@@ -249,7 +263,7 @@ impl Pings {
     }
 
     /// Whether it was asked already; from now on it is.
-    fn unanswered(&mut self) -> bool {
+    pub fn unanswered(&mut self) -> bool {
         self.next = Some(clock::now() + self.patience);
         std::mem::replace(&mut self.asked, true)
     }

@@ -136,7 +136,7 @@ impl Elock {
     }
 
     async fn unlock(&mut self, name: &[u8]) -> Result<String, Denied> {
-        match self.guest.unlock(name).await {
+        match self.guest.unlock(&[name]).await {
             Ok(()) => Ok("200 Unlocked".to_owned()),
             Err(Denied::NotYours(..)) => Ok("403 not_yours".to_owned()),
             Err(Denied::NotLocked(_)) => Ok("403 not_locked".to_owned()),

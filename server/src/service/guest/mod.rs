@@ -8,7 +8,6 @@ mod denied;
 mod session;
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,6 +118,12 @@ impl Host {
             session: None,
             holds: HashMap::new(),
         }
+    }
+
+    /// Where the keys of a guest's name are.
+    #[must_use]
+    pub fn directory(&self, name: &[u8]) -> Bytes {
+        prefix_of(&self.full(name))
     }
 
     /// What a guest's name is in the keyspace.
@@ -244,25 +249,41 @@ impl Guest {
         Ok(ask)
     }
 
-    /// Lets go of one name. A denial says who holds it, if anybody does.
-    pub async fn unlock(&mut self, name: &[u8]) -> std::result::Result<(), Denied> {
+    /// Those of `names` that the guest does not hold.
+    #[must_use]
+    pub fn missing<'n>(&mut self, names: &[&'n [u8]]) -> Vec<&'n [u8]> {
         self.forget_lost();
-        let name = self.host.full(name);
-        if let Entry::Occupied(held) = self.holds.entry(name.clone()) {
-            let hold = held.get().clone();
-            match self.release(vec![hold]).await {
-                Err(Denied::Failed(Refusal::NotHeld(_))) => self.holds.remove(&name),
-                Err(denied) => return Err(denied),
-                Ok(()) => {
-                    self.holds.remove(&name);
-                    return Ok(());
-                }
-            };
+        let names = names.iter().copied();
+        names
+            .filter(|name| !self.holds.contains_key(&self.host.full(name)))
+            .collect()
+    }
+
+    /// Lets go of all of these names, or of none if one is not the guest's. A denial says who holds
+    /// that one, if anybody does.
+    pub async fn unlock(&mut self, names: &[&[u8]]) -> std::result::Result<(), Denied> {
+        self.forget_lost();
+        let names: Vec<Bytes> = names.iter().map(|name| self.host.full(name)).collect();
+        let holds = names.iter().map(|name| self.holds.get(name).cloned());
+        if let Some(holds) = holds.collect::<Option<Vec<_>>>() {
+            let released = self.release(holds).await;
+            let gone = matches!(released, Err(Denied::Failed(Refusal::NotHeld(_))));
+            if gone || released.is_ok() {
+                names.iter().for_each(|name| drop(self.holds.remove(name)));
+            }
+            if !gone {
+                return released;
+            }
         }
-        Err(match self.holder_of(&name).await? {
-            Some(owner) => Denied::NotYours(name, owner),
-            None => Denied::NotLocked(name),
-        })
+        for name in names {
+            if !self.holds.contains_key(&name) {
+                return Err(match self.holder_of(&name).await? {
+                    Some(owner) => Denied::NotYours(name, owner),
+                    None => Denied::NotLocked(name),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Lets go of everything.

@@ -165,8 +165,8 @@ const TRANSCRIPTS: &[(&str, &str)] = &[
         a< WAIT Lock owned by bob
         b> munlock one two three
         b< OK Unlocked one, two, three
-        a< RETRY one
         a< RETRY two
+        a< RETRY one
         a> mlock one two three
         a< OK Acquired
         a> mlock one two

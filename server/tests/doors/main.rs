@@ -12,3 +12,4 @@ mod lines;
 mod rude;
 mod support;
 mod tls;
+mod together;

@@ -6,6 +6,43 @@ use crate::common::until_count;
 use crate::lines::Client;
 use crate::support::{dreadlock, open, open_with};
 
+/// What is past a limit is counted.
+#[tokio::test]
+async fn refusals_are_counted() {
+    let fixture = open_with(|config| {
+        config.doors.most_connections = 1;
+        config.doors.most_line = 100;
+        config.doors.most_names = 1;
+    })
+    .await;
+    let mut crowd = Client::connect(dreadlock(&fixture)).await;
+    assert_eq!(crowd.ask("lock a 0").await, "l locked");
+    assert_eq!(crowd.ask("lock b 0").await, "e more than 1 keys");
+    let mut second = Client::connect(dreadlock(&fixture)).await;
+    second.hear().await.unwrap();
+    crowd.send("?\r\n").await;
+    crowd.is_dropped().await;
+    // A connection is counted until it has ended on this side, too.
+    let long = loop {
+        let mut client = Client::connect(dreadlock(&fixture)).await;
+        client.send([b'x'; 200]).await;
+        match client.hear().await.unwrap() {
+            crowded if crowded == "e too many connections" => {}
+            long => break long,
+        }
+    };
+    assert_eq!(long, "e line too long");
+    let patience = Some(Duration::from_millis(50));
+    let fixture = open_with(|config| config.doors.first_command = patience).await;
+    let mut silent = Client::connect(dreadlock(&fixture)).await;
+    assert_eq!(silent.hear().await.unwrap(), "e no command came");
+    let refused = &latchd::metrics::METRICS.doors.refused;
+    for reason in ["connections", "names", "syntax", "line", "idle"] {
+        let count = refused.with_label_values(&["dreadlock", reason]).get();
+        assert!(count > 0, "{reason}");
+    }
+}
+
 /// The same for whoever is polite, at any time.
 async fn others_are_served(address: std::net::SocketAddr) {
     let mut polite = Client::connect(address).await;

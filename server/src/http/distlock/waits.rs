@@ -20,8 +20,10 @@ pub struct Waits {
     names: BTreeMap<WatchId, String>,
     watches: Option<Watches>,
     next: WatchId,
-    /// Those at which a look is due.
-    due: VecDeque<WatchId>,
+    /// Those at which a look is due, together.
+    due: VecDeque<Vec<WatchId>>,
+    /// Those that the client is to hear of.
+    free: VecDeque<String>,
 }
 
 impl Waits {
@@ -34,13 +36,18 @@ impl Waits {
             watches: None,
             next: WatchId(0),
             due: VecDeque::new(),
+            free: VecDeque::new(),
         }
     }
 
-    /// Some more, of which any may be free again by now.
+    /// Some that were asked for together. All may be free again by now; if only some are, those were
+    /// not what the client has to wait for.
     pub fn add(&mut self, names: &[String]) {
+        let mut together = Vec::new();
         for name in names {
-            if self.names.values().any(|known| known == name) {
+            let mut known = self.names.iter().filter(|(_, known)| *known == name);
+            if let Some((id, _)) = known.next() {
+                together.push(*id);
                 continue;
             }
             let id = self.next;
@@ -48,8 +55,9 @@ impl Waits {
             self.names.insert(id, name.clone());
             // From before the look, so that nothing comes in between.
             self.watch(id);
-            self.due.push_back(id);
+            together.push(id);
         }
+        self.due.push_back(together);
     }
 
     /// Names that the client has now.
@@ -59,12 +67,14 @@ impl Waits {
         for id in ids {
             self.remove(id);
         }
+        self.free.retain(|name| !names.contains(name));
     }
 
     /// All of them.
     pub fn clear(&mut self) {
         self.names.clear();
         self.due.clear();
+        self.free.clear();
         self.watches = None;
     }
 
@@ -78,21 +88,26 @@ impl Waits {
     /// The next name that is free; it is waited for no longer. Nothing is lost where this is dropped.
     pub async fn freed(&mut self) -> Result<String> {
         loop {
-            while let Some(id) = self.due.front().copied() {
-                let free = self.is_free(id).await?;
+            while let Some(together) = self.due.front() {
+                let free = self.free_of(together).await?;
+                let all = free.len() == together.len();
                 self.due.pop_front();
-                if let Some(name) = free.then(|| self.remove(id)).flatten() {
-                    return Ok(name);
+                let gone: Vec<String> = free.iter().filter_map(|id| self.remove(*id)).collect();
+                if all {
+                    self.free.extend(gone);
                 }
+            }
+            if let Some(name) = self.free.pop_front() {
+                return Ok(name);
             }
             let Some(watches) = &mut self.watches else {
                 return std::future::pending().await;
             };
             match watches.next().await? {
-                Delivery::Events { watch, .. } => self.due.push_back(watch),
+                Delivery::Events { watch, .. } => self.due.push_back(vec![watch]),
                 Delivery::Compacted { watch, .. } => {
                     self.watch(watch);
-                    self.due.push_back(watch);
+                    self.due.push_back(vec![watch]);
                 }
                 Delivery::Progress(_) | Delivery::WatchProgress(..) => {}
             }
@@ -111,13 +126,19 @@ impl Waits {
         watches.create(id, deletes(KeyRange::from_wire(&dir, &end_of(&dir)), start));
     }
 
-    /// Whether a name that is waited for is free.
-    async fn is_free(&self, id: WatchId) -> Result<bool> {
-        let Some(name) = self.names.get(&id) else {
-            return Ok(false);
-        };
-        let dir = self.host.directory(name.as_bytes());
-        Ok(!is_held(&self.host, &dir).await?)
+    /// Which of these names are free; those that nobody waits for any more count as such.
+    async fn free_of(&self, together: &[WatchId]) -> Result<Vec<WatchId>> {
+        let mut free = Vec::new();
+        for id in together {
+            let held = match self.names.get(id) {
+                Some(name) => is_held(&self.host, &self.host.directory(name.as_bytes())).await?,
+                None => false,
+            };
+            if !held {
+                free.push(*id);
+            }
+        }
+        Ok(free)
     }
 }
 

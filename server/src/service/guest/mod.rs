@@ -27,6 +27,7 @@ use super::locks::txns::line;
 use super::turn::prefix_of;
 use crate::clock;
 use crate::config::DoorSettings;
+use crate::metrics::METRICS;
 use crate::types::LeaseId;
 use session::Session;
 
@@ -207,6 +208,8 @@ impl Guest {
             return Err(Denied::Already(name.clone()));
         }
         if self.holds.len() + names.len() > self.host.0.most_names {
+            let labels = [self.host.door().as_str(), "names"];
+            METRICS.doors.refused.with_label_values(&labels).inc();
             return Err(Denied::TooMany(self.host.0.most_names));
         }
         self.enter(Term::Bound).await?;

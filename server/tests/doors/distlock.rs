@@ -163,9 +163,11 @@ const TRANSCRIPTS: &[(&str, &str)] = &[
         a< FAIL lock owned by bob
         a> lock one
         a< WAIT Lock owned by bob
-        b> munlock one two three
-        b< OK Unlocked one, two, three
+        b> munlock two three
+        b< OK Unlocked two, three
         a< RETRY two
+        b> unlock one
+        b< OK Unlocked one
         a< RETRY one
         a> mlock one two three
         a< OK Acquired

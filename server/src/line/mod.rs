@@ -15,6 +15,7 @@ pub mod tls;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use hyper::rt::Executor;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
@@ -88,7 +89,9 @@ async fn accept(listener: Listener, door: Arc<LineDoor>, streams: Streams) {
             Ok((wire, peer)) => {
                 let visit = Visit::begin(door.clone(), peer);
                 let served = serve_wire(wire, visit);
-                hyper::rt::Executor::execute(&streams, connections.track_future(served));
+                // Known to the drain as well, which cuts what does not end in time.
+                let served = door.lifecycle.connections.track_future(served);
+                streams.execute(connections.track_future(served));
             }
             Err(error) => pause_if_out_of_descriptors(&error).await,
         }

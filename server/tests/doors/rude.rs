@@ -108,7 +108,7 @@ async fn an_endless_line_is_refused() {
 /// Its answers wait in the system's buffers, then its commands do.
 #[tokio::test]
 async fn who_stops_reading_is_not_read_from() {
-    let fixture = open().await;
+    let mut fixture = open().await;
     let mut deaf = Client::connect(dreadlock(&fixture)).await;
     let commands = "unlock nothing\r\n".repeat(4096);
     let mut sent = 0;
@@ -124,6 +124,12 @@ async fn who_stops_reading_is_not_read_from() {
         others_are_served(dreadlock(&fixture)).await;
     }
     others_are_served(dreadlock(&fixture)).await;
+    let begun = tokio::time::Instant::now();
+    fixture.stop().await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "a stop waits for nobody"
+    );
 }
 
 #[tokio::test]

@@ -274,3 +274,52 @@ async fn users_have_to_say_who_they_are() {
     let listed = soon(command.output()).await.unwrap();
     assert_eq!(stdout(&listed).trim(), "[]", "{listed:?}");
 }
+
+/// Files of a certificate that vouches for itself, and its key.
+fn certificate(dir: &std::path::Path, name: &str) -> [String; 2] {
+    let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    let [cert, key] = ["pem", "key"].map(|kind| dir.join(format!("{name}.{kind}")));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    [cert, key].map(|path| path.to_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_tls_is_verified() {
+    let dir = tempfile::tempdir().unwrap();
+    let [cert, key] = certificate(dir.path(), "server");
+    let [stranger, _] = certificate(dir.path(), "stranger");
+    let spec = Spec::of(Kind::Etcd).unwrap();
+    let url = format!("https://{}", spec.address());
+    let spec = spec
+        .flag(format!("--listen-client-urls={url}"))
+        .flag(format!("--advertise-client-urls={url}"))
+        .flag(format!("--cert-file={cert}"))
+        .flag(format!("--key-file={key}"));
+    let server = spec.start().await.unwrap();
+    let latchctl = |endpoint: String| Latchctl { endpoint };
+    let lock = ["lock", "job", "--", "echo", "ran"];
+    // With a scheme, and without one, where the option says enough.
+    for endpoint in [url.clone(), server.spec().address()] {
+        let mut command = latchctl(endpoint).command(&lock);
+        command.env("ETCDCTL_CACERT", &cert);
+        let output = soon(command.output()).await.unwrap();
+        assert_eq!(stdout(&output), "ran\n", "{output:?}");
+    }
+    for (options, advice) in [
+        (vec![], "--cacert"),
+        (vec!["--cacert", &stranger], "--cacert"),
+    ] {
+        let arguments = [
+            &lock[..2],
+            &options,
+            &["--command-timeout", "1s"],
+            &lock[2..],
+        ]
+        .concat();
+        let output = latchctl(url.clone()).output(&arguments).await;
+        assert_eq!(output.status.code(), Some(123), "{options:?}: {output:?}");
+        assert!(stderr(&output).contains(advice), "{options:?}: {output:?}");
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tracing::Instrument;
+
 use crate::error::{Error, Result};
 use crate::etcd::{self, Claim};
 use crate::lane::{Lane, Seat};
@@ -226,10 +228,14 @@ impl Guard {
     /// [`NoAnswer`](Error::NoAnswer) if no server answered within the request timeout: the
     /// release goes on in the background while the session lives.
     pub async fn unlock(self) -> Result<()> {
-        match self.held {
-            Held::OnEtcd(claim) => claim.release().await,
-            Held::OnLatchd(hold) => hold.release().await,
-        }
+        let span = tracing::debug_span!("unlock", names = ?self.names, token = self.token.0);
+        let releasing = async {
+            match self.held {
+                Held::OnEtcd(claim) => claim.release().await,
+                Held::OnLatchd(hold) => hold.release().await,
+            }
+        };
+        releasing.instrument(span).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use latchd_client::{Client, Loss, Options, SessionOptions};
+use latchd_client::{Client, Loss, Options, SessionOptions, WatchItem};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -11,7 +11,9 @@ use crate::support::{LONG_TTL, PATIENCE, Stage, joined, soon};
 
 on_both!(
     a_session_outlives_a_broken_connection,
-    a_wait_goes_on_after_a_broken_connection
+    a_wait_goes_on_after_a_broken_connection,
+    a_watch_of_locks_begins_again_after_a_broken_connection,
+    an_observer_goes_on_after_a_broken_connection,
 );
 
 /// Relays connections to a server, until they are cut.
@@ -110,6 +112,50 @@ async fn a_wait_goes_on_after_a_broken_connection(stage: Stage) {
     let guard = joined(waiting).await.expect("the lock");
     assert!(soon(guard.verify()).await.expect("an answer"));
     assert_eq!(stage.keys("job").await, [guard.key()]);
+}
+
+async fn a_watch_of_locks_begins_again_after_a_broken_connection(stage: Stage) {
+    let relay = Relay::start(&stage).await;
+    let client = relay.client().await;
+    let mut watch = client.watch(stage.name("job")).await.expect("a watch");
+    let first = soon(watch.next()).await.expect("an item");
+    assert_eq!(first, WatchItem::Snapshot(Vec::new()));
+    relay.cut();
+    let guard = stage.lock("job").await;
+    // Told by the new snapshot, or by an event after it.
+    soon(async {
+        loop {
+            match watch.next().await.expect("an item") {
+                WatchItem::Snapshot(locks) if locks.is_empty() => {}
+                WatchItem::Snapshot(locks) => {
+                    assert_eq!(locks[0].holders[0].token, guard.fencing_token());
+                    return;
+                }
+                WatchItem::Event(event) => {
+                    assert_eq!(event.contender.token, guard.fencing_token());
+                    return;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    })
+    .await;
+}
+
+async fn an_observer_goes_on_after_a_broken_connection(stage: Stage) {
+    let relay = Relay::start(&stage).await;
+    let name = stage.name("boss");
+    let observing = relay.client().await.election(&name);
+    let mut observer = observing.observe().await.expect("an observer");
+    let session = stage.session().await;
+    let leadership = stage.client.election(&name).campaign(&session, "one").await;
+    let leadership = leadership.expect("it leads");
+    let leader = soon(observer.next()).await.expect("a leader");
+    assert_eq!(leader.value, b"one");
+    relay.cut();
+    leadership.proclaim("one, still").await.expect("said");
+    let leader = soon(observer.next()).await.expect("a leader");
+    assert_eq!(leader.value, b"one, still");
 }
 
 #[tokio::test(flavor = "multi_thread")]

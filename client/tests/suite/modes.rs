@@ -14,6 +14,7 @@ on_both!(
     another_number_of_permits_is_refused,
     several_names_are_taken_together_or_not_at_all,
     several_names_wait_together,
+    of_several_names_one_is_taken_away,
     a_time_out_of_the_middle_waiter_lets_the_next_one_in,
     etcds_clients_and_readers_exclude_one_another,
 );
@@ -167,6 +168,27 @@ async fn several_names_wait_together(stage: Stage) {
     both.unlock().await.expect("released");
     let next = behind.try_lock().await.expect("it is free");
     assert!(next.fencing_token() > token);
+}
+
+async fn of_several_names_one_is_taken_away(stage: Stage) {
+    let names = ["a", "b", "c"].map(|name| stage.name(name));
+    let session = stage.session().await;
+    let all = session.multi_lock(&names).lock().await.expect("the locks");
+    let (loss, ()) = soon(async { tokio::join!(all.lost(), stage.delete(&all.keys()[1])) }).await;
+    assert!(!session.is_lost(), "{loss}");
+    assert!(!all.verify().await.expect("an answer"));
+    // It says so, and the others are free.
+    assert_refused!(all.unlock().await, Error::NotHeld { .. });
+    for name in ["a", "b", "c"] {
+        assert!(stage.keys(name).await.is_empty(), "{name}");
+    }
+    drop(
+        session
+            .multi_lock(&names)
+            .try_lock()
+            .await
+            .expect("they are free"),
+    );
 }
 
 async fn a_time_out_of_the_middle_waiter_lets_the_next_one_in(stage: Stage) {

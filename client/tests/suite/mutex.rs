@@ -20,6 +20,7 @@ on_both!(
     lock_timeout_answers_when_its_key_is_gone,
     a_dropped_future_leaves_no_key,
     a_future_dropped_before_its_answer_came_leaves_no_key,
+    cancel_against_grant_leaves_nothing,
     a_dropped_guard_frees_the_lock,
     a_guard_may_be_dropped_outside_the_runtime,
     a_stale_release_frees_nothing,
@@ -179,6 +180,27 @@ async fn a_future_dropped_before_its_answer_came_leaves_no_key(stage: Stage) {
         drop(soon(mutex.lock()).await.expect("the lock is free"));
     }
     soon(session.close()).await.expect("closed");
+}
+
+/// lock-rules, "Asking": a wait is given up at the moment when its turn comes.
+async fn cancel_against_grant_leaves_nothing(stage: Stage) {
+    let (one, two) = (stage.session().await, stage.session().await);
+    let name = stage.name("job");
+    for _ in 0..20 {
+        let holder = soon(one.mutex(&name).lock()).await.expect("the lock");
+        let mut changes = stage.changes("job").await;
+        let mutex = two.mutex(&name);
+        let waiting = tokio::spawn(async move { mutex.lock().await });
+        changes.put().await;
+        let (released, ()) = tokio::join!(holder.unlock(), async { waiting.abort() });
+        released.expect("released");
+        drop(waiting.await);
+    }
+    drop(
+        soon(one.mutex(&name).lock())
+            .await
+            .expect("the lock is free"),
+    );
 }
 
 async fn a_dropped_guard_frees_the_lock(stage: Stage) {

@@ -112,7 +112,11 @@ struct Server(Child);
 impl Server {
     fn start(url: &str, dir: &TempDir) -> Server {
         let orders = format!("{url} {}", dir.path().display());
-        Server(again("a_server_has_orders_or_nothing_to_do", SERVES, &orders))
+        Server(again(
+            "a_server_has_orders_or_nothing_to_do",
+            SERVES,
+            &orders,
+        ))
     }
 }
 
@@ -216,7 +220,9 @@ async fn holders_and_waiters_keep_their_places_when_the_server_is_killed() {
     let url = format!("http://127.0.0.1:{}", ports::free().expect("a port"));
     let server = Server::start(&url, &dir);
     let options = Options::default().with_request_timeout(PATIENCE);
-    let client = soon(Client::connect([&url], options)).await.expect("a client");
+    let client = soon(Client::connect([&url], options))
+        .await
+        .expect("a client");
     let session = || async { client.session(LONG_TTL).await.expect("a session") };
     let held = session().await.mutex("job").lock().await.expect("the lock");
     let mut waiting = Vec::new();

@@ -86,6 +86,12 @@ impl Lane {
         }
     }
 
+    /// The server says that there is no such lease.
+    pub(crate) fn expired(&self) -> Error {
+        self.vitals.lose(Loss::Expired);
+        self.lost_error(self.loss().unwrap_or(Loss::Expired))
+    }
+
     /// Does `work`, unless the lease is lost before it is done.
     pub(crate) async fn unless_lost<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let done = tokio::select! {

@@ -4,7 +4,8 @@ use etcd_client::{Txn, TxnResponse};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::requests::{self, Contender, Depth, Look, Place, Target, Tried};
+use super::answers::{self, Joined, Look, Target, Tried};
+use super::requests::{self, Contender, Depth, Place};
 use super::undo::Undo;
 use super::watch::{Watched, deleted};
 use crate::ask::{Ask, Wait};
@@ -112,10 +113,10 @@ impl Claim {
 
     /// Puts the keys at the queues' ends. Tries again while servers cannot be reached, until
     /// `give_up` if there is one; a free lock is taken however early that is.
-    async fn join(&mut self, give_up: Option<Moment>) -> Result<requests::Joined> {
+    async fn join(&mut self, give_up: Option<Moment>) -> Result<Joined> {
         let txn = requests::join(&self.contender);
         let answer = self.send_until_answered(&txn, give_up).await?;
-        let joined = requests::read_joined(&answer, &self.contender)?;
+        let joined = answers::read_joined(&answer, &self.contender)?;
         self.token = joined.token;
         Ok(joined)
     }
@@ -125,7 +126,7 @@ impl Claim {
         let mut txn = requests::take_if_alone(&self.contender);
         loop {
             let answer = self.send_until_answered(&txn, Some(give_up)).await?;
-            match requests::read_tried(&answer, &self.contender)? {
+            match answers::read_tried(&answer, &self.contender)? {
                 Tried::Ours {
                     token,
                     is_granted,
@@ -180,7 +181,7 @@ impl Claim {
     }
 
     /// Waits until R0 holds for each name; the token, and the revision at which it was seen.
-    async fn wait_from(&self, joined: requests::Joined) -> Result<(Revision, Revision)> {
+    async fn wait_from(&self, joined: Joined) -> Result<(Revision, Revision)> {
         let token = joined.token.ok_or_else(|| self.key_deleted())?;
         if joined.is_granted {
             return Ok((token, joined.at));
@@ -220,7 +221,7 @@ impl Claim {
     async fn look(&self, token: Revision, depth: Depth) -> Result<Look> {
         let look = requests::look(&self.contender, token, depth);
         let answer = self.seat.lane().client().kv().txn(look).await?;
-        requests::read_look(&answer, &self.contender, depth)
+        answers::read_look(&answer, &self.contender, depth)
     }
 
     fn key_deleted(&self) -> Error {
@@ -251,7 +252,7 @@ impl Claim {
                 if !answer.succeeded() {
                     return Ok(true);
                 }
-                let since = requests::revision(answer.header())?.next();
+                let since = answers::revision(answer.header())?.next();
                 deleted(client, &watched, since).await?;
                 Ok::<_, Error>(false)
             };

@@ -1,9 +1,10 @@
 //! Sessions and locks on a plain etcd: leases, transactions and watches, nothing else.
 //!
-//! `requests` are the transactions and what their answers mean; `claim` is a contender's keys from the
+//! `requests` are the transactions, `answers` what the server's answers mean; `claim` is a contender's keys from the
 //! first put to the last delete, which `undo` does; `watch` waits for keys to go; `heartbeat` and
 //! `lease_stream` keep the lease.
 
+mod answers;
 mod claim;
 mod heartbeat;
 mod lease_stream;
@@ -14,8 +15,9 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use answers::revision;
 pub(crate) use claim::{Claim, Granted};
-pub(crate) use requests::{change, delete, revision};
+pub(crate) use requests::{change, delete};
 
 use crate::client::Client;
 use crate::clock;

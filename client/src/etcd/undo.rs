@@ -3,6 +3,7 @@
 use etcd_client::TxnResponse;
 use tokio::task::JoinHandle;
 
+use super::answers;
 use super::requests::{self, Contender};
 use crate::error::{Error, Result};
 use crate::lane::Seat;
@@ -67,7 +68,7 @@ impl Undo {
         if self.token.is_none() {
             let answer = kv.txn(requests::read_own(&self.contender)).await?;
             // They were put together, so one of them tells for all.
-            self.token = requests::any_revision(answer.op_responses())?;
+            self.token = answers::any_revision(answer.op_responses())?;
         }
         let Some(token) = self.token else {
             return Ok(true);

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use latchd_proto::latchd::v1::{self, AcquireRequest, AcquireResponse, ReleaseRequest};
+use latchd_proto::latchd::v1::{self, AcquireRequest, AcquireResponse};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tonic::Status;
 
 use super::bond::Bond;
+use super::release::{Release, shown};
 use super::{call, millis};
 use crate::ask::{Ask, Wait};
 use crate::clock::{self, Moment};
@@ -31,6 +32,16 @@ pub(crate) struct Hold {
     told: watch::Receiver<Option<Loss>>,
     /// Whether there may be something to let go of.
     armed: bool,
+}
+
+/// Why an Acquire was not granted.
+enum Refused {
+    /// Somebody is ahead, and there is no time to wait any longer.
+    Over,
+    /// The session was resumed: ask under the new epoch.
+    Fenced,
+    /// Something else.
+    For(Error),
 }
 
 /// A hold that is granted.
@@ -92,41 +103,50 @@ impl Hold {
         let mut is_unsure = false;
         loop {
             let epoch = self.bond.epoch();
-            let request = self.request(ask, wait_ms(wait, is_unsure), epoch);
             self.armed = true;
-            let answer = call(self.lane().client(), request, |mut locks, request| {
-                Box::pin(async move { locks.acquire(request).await })
-            });
-            let status = match answer.await {
+            let request = self.request(ask, wait_ms(wait, is_unsure), epoch);
+            match self.send(request).await {
                 Ok(answer) => return Ok(Some((answer, epoch))),
-                Err(status) => status,
-            };
-            match refusal::reason(&status) {
-                Some(Reason::Held | Reason::Timeout) => {
-                    self.armed = is_unsure;
-                    return Ok(None);
-                }
-                Some(Reason::Fenced) => self.bond.epoch_after(epoch).await,
-                _ => {
-                    let error = self.refused(ask, status);
-                    if !error.is_unreachable() {
+                Err(status) => match self.refused(ask, status) {
+                    Refused::Over => {
+                        self.armed = is_unsure;
+                        return Ok(None);
+                    }
+                    Refused::Fenced => self.bond.epoch_after(epoch).await,
+                    Refused::For(error) if error.is_unreachable() => {
+                        is_unsure = true;
+                        self.pause(&mut backoff, give_up).await.ok_or(error)?;
+                    }
+                    Refused::For(error) => {
                         self.armed = is_unsure;
                         return Err(error);
                     }
-                    is_unsure = true;
-                    let pause = backoff.step();
-                    if give_up.is_some_and(|at| clock::now() + pause >= at) {
-                        return Err(error);
-                    }
-                    tokio::time::sleep(pause).await;
-                    let connected = self.bond.connected();
-                    match give_up {
-                        Some(at) => clock::until(at, connected).await.unwrap_or_default(),
-                        None => connected.await,
-                    }
-                }
+                },
             }
         }
+    }
+
+    async fn send(&self, request: AcquireRequest) -> std::result::Result<AcquireResponse, Status> {
+        call(self.lane().client(), request, |mut locks, request| {
+            Box::pin(async move { locks.acquire(request).await })
+        })
+        .await
+    }
+
+    /// Waits for a moment, and for the session's stream; none if there is no time for that.
+    async fn pause(&self, backoff: &mut Backoff, give_up: Option<Moment>) -> Option<()> {
+        let pause = backoff.step();
+        if give_up.is_some_and(|at| clock::now() + pause >= at) {
+            return None;
+        }
+        tokio::time::sleep(pause).await;
+        let connected = self.bond.connected();
+        match give_up {
+            // Without the stream, the request itself will tell.
+            Some(at) => clock::until(at, connected).await.unwrap_or_default(),
+            None => connected.await,
+        }
+        Some(())
     }
 
     fn request(&self, ask: &Ask, wait_ms: i64, epoch: i64) -> AcquireRequest {
@@ -154,9 +174,11 @@ impl Hold {
         format!("{}.{:.8}", self.lane().lease(), self.attempt)
     }
 
-    fn refused(&self, ask: &Ask, status: Status) -> Error {
-        match refusal::reason(&status) {
-            Some(Reason::NoSession) => self.session_lost(),
+    fn refused(&self, ask: &Ask, status: Status) -> Refused {
+        Refused::For(match refusal::reason(&status) {
+            Some(Reason::Held | Reason::Timeout) => return Refused::Over,
+            Some(Reason::Fenced) => return Refused::Fenced,
+            Some(Reason::NoSession) => self.lane().expired(),
             Some(Reason::Lost) => Error::KeyDeleted {
                 key: keys::contender(&ask.name(), ask.mode, self.lane().lease(), &self.attempt),
             },
@@ -165,13 +187,7 @@ impl Hold {
                 reason: refusal::text(&status),
             },
             _ => status.into(),
-        }
-    }
-
-    fn session_lost(&self) -> Error {
-        let lane = self.lane();
-        lane.vitals().lose(Loss::Expired);
-        lane.lost_error(lane.loss().unwrap_or(Loss::Expired))
+        })
     }
 
     fn granted(mut self, answer: AcquireResponse, epoch: i64) -> Granted {
@@ -239,93 +255,6 @@ impl Drop for Hold {
     }
 }
 
-/// Letting go of holds, or of a request whatever became of it.
-struct Release {
-    seat: Seat,
-    bond: Arc<Bond>,
-    attempt: String,
-    holds: Vec<v1::Hold>,
-}
-
-impl Release {
-    /// Tries again for as long as the session lives. After that, the session's end does it.
-    async fn run(self) -> Result<()> {
-        let released = self.until_answered().await;
-        if let Err(error) = &released {
-            tracing::debug!(attempt = self.attempt, %error, "a lock was not released");
-        }
-        released
-    }
-
-    async fn until_answered(&self) -> Result<()> {
-        let lane = self.seat.lane();
-        let mut backoff = Backoff::new();
-        let mut may_be_done = false;
-        loop {
-            // Whatever it held is free, or will be.
-            if let Some(loss) = lane.loss().filter(|loss| *loss != Loss::NotRenewed) {
-                return Err(lane.lost_error(loss));
-            }
-            let epoch = self.bond.epoch();
-            let answer = call(lane.client(), self.request(epoch), |mut locks, request| {
-                Box::pin(async move { locks.release(request).await })
-            });
-            let status = match answer.await {
-                Ok(answer) if answer.released.len() == self.holds.len() => return Ok(()),
-                Ok(_) if self.holds.is_empty() || may_be_done => return Ok(()),
-                Ok(_) => return Err(self.not_held()),
-                Err(status) => status,
-            };
-            match refusal::reason(&status) {
-                Some(Reason::NotHeld) if may_be_done => return Ok(()),
-                Some(Reason::NotHeld) => return Err(self.not_held()),
-                Some(Reason::NoSession) => {
-                    lane.vitals().lose(Loss::Expired);
-                    return Err(lane.lost_error(lane.loss().unwrap_or(Loss::Expired)));
-                }
-                Some(Reason::Fenced) => {
-                    lane.unless_lost(async {
-                        self.bond.epoch_after(epoch).await;
-                        Ok(())
-                    })
-                    .await?;
-                }
-                _ => {
-                    let error = Error::from(status);
-                    if !error.is_unreachable() || lane.loss().is_some() {
-                        return Err(error);
-                    }
-                    may_be_done = true;
-                    backoff.pause().await;
-                }
-            }
-        }
-    }
-
-    fn request(&self, epoch: i64) -> ReleaseRequest {
-        let by_attempt = self.holds.is_empty();
-        ReleaseRequest {
-            session: self.seat.lane().lease().0,
-            epoch,
-            holds: self.holds.clone(),
-            request_id: if by_attempt {
-                self.attempt.clone()
-            } else {
-                String::new()
-            },
-        }
-    }
-
-    fn not_held(&self) -> Error {
-        Error::NotHeld {
-            key: self
-                .holds
-                .first()
-                .map_or_else(String::new, |hold| shown(&hold.key)),
-        }
-    }
-}
-
 /// How long the server should wait. A repeated request may find its own keys, and must not wait for
 /// ever with them.
 fn wait_ms(wait: Wait, is_repeated: bool) -> i64 {
@@ -335,8 +264,4 @@ fn wait_ms(wait: Wait, is_repeated: bool) -> i64 {
         Wait::Until(at, _) => millis(at.left()).max(least),
         Wait::Ever => -1,
     }
-}
-
-fn shown(key: &[u8]) -> String {
-    String::from_utf8_lossy(key).into_owned()
 }

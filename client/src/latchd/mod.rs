@@ -2,11 +2,12 @@
 //!
 //! `stream` is the wire of a Session stream; `heart` keeps a session on it, and resumes it when it
 //! breaks; `bond` is what the session's locks have to know of it; `hold` is one Acquire from its
-//! request to its release.
+//! request to its end, and `release` lets go of it.
 
 mod bond;
 mod heart;
 mod hold;
+mod release;
 mod stream;
 
 use std::sync::Arc;

@@ -25,7 +25,7 @@ const detail = new LockView(byId("detail"), feed, {
   force: (id, contender) => force.open(id, contender),
 });
 const locks = new LocksView(feed, { open: openLock, moved: followCursor });
-const sessions = new SessionsView(feed);
+const sessions = new SessionsView(feed, { open: showLocksOf });
 const events = new EventsView(feed);
 new TryView();
 const tables = { locks, sessions, events };
@@ -35,6 +35,12 @@ let view = "locks";
 function openLock(lock) {
   go(hrefOfLock(lock.id));
   if (!wide.matches) detail.focus();
+}
+
+function showLocksOf(lease) {
+  search.value = lease.hex;
+  searched();
+  go(hrefOf("locks"));
 }
 
 /** Where both are in sight, the open lock is the one under the cursor. */

@@ -3,12 +3,14 @@
 import { shown } from "./bytes.js";
 import { RateChart } from "./chart.js";
 import { attribute, byId, h, text } from "./dom.js";
+import { hrefOfLock } from "./router.js";
 import { clockTime, count, now, unixOf, wholeSeconds } from "./time.js";
 
 const STATES = { connecting: "connecting", live: "live", lost: "no connection" };
 
 export class Overview {
   #feed;
+  #deadlocks = "[]";
   #chart = new RateChart(byId("chart"));
 
   constructor(feed) {
@@ -65,19 +67,29 @@ export class Overview {
   sessions() {
     text(byId("figure-sessions"), count(this.#feed.sessions.size));
     const box = byId("deadlocks");
-    const told = this.#feed.deadlocks.map(sentence);
-    box.hidden = told.length === 0;
-    if (box.textContent !== told.join("")) box.replaceChildren(...told.map((each) => h("p", {}, each)));
+    const { deadlocks } = this.#feed;
+    box.hidden = deadlocks.length === 0;
+    const told = JSON.stringify(deadlocks);
+    if (told === this.#deadlocks) return;
+    this.#deadlocks = told;
+    box.replaceChildren(...deadlocks.map(paragraph));
   }
+}
+
+/** A deadlock with ways to its locks. */
+function paragraph({ waits = [] }) {
+  const wait = ({ owner = "", name = "" }, index) => [
+    index > 0 ? ", " : "",
+    h("bdi", {}, owner),
+    " waits for ",
+    h("a", { href: hrefOfLock(name) }, h("bdi", {}, shown(name))),
+  ];
+  return h("p", {}, "Deadlock: ", ...waits.flatMap(wait), ". Force-release one of them to end it.");
 }
 
 /** Who waits for whom, in words. */
 function circle({ waits = [] }) {
   return waits.map(({ owner = "", name = "" }) => `${owner} waits for ${shown(name)}`).join(", ");
-}
-
-function sentence(deadlock) {
-  return `Deadlock: ${circle(deadlock)}. Force-release one of them to end it.`;
 }
 
 /** What became of a deadlock that was resolved; null for one that was not. */

@@ -110,6 +110,12 @@ test("sessions and leases with the time they have left", async () => {
     [BigInt(lease).toString(16), before],
   );
   await tab.says("#figure-sessions", "1");
+  await row(lease).click();
+  await tab.row("by/lease").waitFor();
+  assert.equal(await tab.row("by/session").count(), 0, "only that lease's locks");
+  await tab.page.fill("#search", "");
+  await tab.page.locator("nav a[data-view=sessions]").click();
+  await row(lease).waitFor();
   await server.post("/v3/lease/revoke", { ID: lease });
   await row(lease).waitFor({ state: "hidden" });
   await tab.close();
@@ -129,6 +135,8 @@ test("a deadlock that nobody resolves is told, until it ends", async () => {
   await tab.says("#deadlocks", "Deadlock:");
   assert.deepEqual(await tab.violations(), []);
   await tab.picture("deadlock");
+  await tab.page.locator("#deadlocks a", { hasText: "left" }).click();
+  await tab.says("#detail-name", "left");
   await server.post("/v3/lease/revoke", { ID: ann });
   await tab.page.locator("#deadlocks").waitFor({ state: "hidden" });
   await server.post("/v3/lease/revoke", { ID: bob });

@@ -53,9 +53,11 @@ export class SessionsView {
   #listedAt = -Infinity;
   #failed = null;
 
-  constructor(feed) {
+  /** `open(lease)` is called for a lease of which the locks are to be seen. */
+  constructor(feed, { open }) {
     this.#feed = feed;
     this.#table = new Table({
+      open,
       grid: byId("sessions-grid"),
       scroller: byId("sessions-scroller"),
       columns: COLUMNS,

@@ -17,6 +17,9 @@ use crate::metrics::METRICS;
 use crate::service::guest::{DoorName, Guest};
 use crate::socket::Connection;
 
+/// How many commands in a row a connection has answered before others of its door have their turn.
+const IN_A_ROW: usize = 8;
+
 /// What is past a limit, and how each protocol says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Limit {
@@ -164,6 +167,7 @@ async fn serve_connection<W: Wire>(wire: W, visit: Visit) {
     let mut speaker = Speaker::new(&visit);
     let stopping = visit.door.lifecycle.stopping.clone();
     let mut patience = visit.door.settings.first_command;
+    let mut in_a_row = 0;
     loop {
         let heard = tokio::select! {
             biased;
@@ -194,7 +198,15 @@ async fn serve_connection<W: Wire>(wire: W, visit: Visit) {
         };
         visit.commands.inc();
         match answered {
-            Answer::Say(text) => lines.answer(&text),
+            Answer::Say(text) => {
+                lines.answer(&text);
+                in_a_row += 1;
+                if in_a_row == IN_A_ROW {
+                    in_a_row = 0;
+                    // They share a task, and its budget: who floods it would take all of that.
+                    tokio::task::yield_now().await;
+                }
+            }
             Answer::Close(text) => {
                 lines.answer(&text);
                 drop(speaker);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::common::until_count;
 use crate::lines::Client;
-use crate::support::{dreadlock, open, open_with};
+use crate::support::{dreadlock, elock, open, open_with};
 
 /// What is past a limit is counted.
 #[tokio::test]
@@ -130,6 +130,39 @@ async fn who_stops_reading_is_not_read_from() {
         begun.elapsed() < Duration::from_secs(15),
         "a stop waits for nobody"
     );
+}
+
+/// A client that asks as fast as it can, and reads what it is answered.
+fn flood(address: std::net::SocketAddr, line: &'static str) -> std::net::TcpStream {
+    use std::io::{Read, Write};
+    let stream = std::net::TcpStream::connect(address).unwrap();
+    let (mut asking, mut hearing) = (stream.try_clone().unwrap(), stream.try_clone().unwrap());
+    let lines = line.repeat(1000);
+    std::thread::spawn(move || while asking.write_all(lines.as_bytes()).is_ok() {});
+    std::thread::spawn(move || {
+        let mut heard = [0; 65536];
+        while hearing.read(&mut heard).is_ok_and(|read| read > 0) {}
+    });
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_keeps_nobody_waiting() {
+    let fixture = open().await;
+    for (address, line) in [
+        (dreadlock(&fixture), "unlock nothing\r\n"),
+        (elock(&fixture), "echo echo\n"),
+    ] {
+        let floods: Vec<_> = (0..4).map(|_| flood(address, line)).collect();
+        for _ in 0..10 {
+            let mut polite = Client::connect(address).await;
+            let answered = polite.ask("unlock other").await;
+            assert!(["e not locked", "403 not_locked"].contains(&answered.as_str()));
+        }
+        for flood in floods {
+            let _ = flood.shutdown(std::net::Shutdown::Both);
+        }
+    }
 }
 
 #[tokio::test]

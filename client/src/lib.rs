@@ -1,4 +1,4 @@
-//! Distributed locks for [latchd](https://github.com/latchd/latchd) and for any etcd.
+//! Distributed locks for latchd, a lock server that speaks etcd's API, and for any etcd.
 //!
 //! A [`Client`] talks to the servers; a [`Session`] is kept alive in the background, and holds locks; a
 //! [`Mutex`], [`RwLock`], [`Semaphore`] or [`MultiLock`] of a session is a lock by name; a [`Guard`] is

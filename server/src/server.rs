@@ -135,6 +135,9 @@ impl Server {
         };
         // What a crash kept an earlier compaction from freeing.
         server.tasks.spawn(trim(server.proposer.clone()));
+        server
+            .workers
+            .push(tokio::spawn(server.keeper.clone().mind_etcds_clients()));
         server.serve(doors, tls, &config);
         Ok(server)
     }

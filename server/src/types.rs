@@ -44,6 +44,22 @@ impl LeaseId {
         self == LeaseId::NONE
     }
 
+    /// As keys spell it: lower-case hexadecimal without padding, as Go's clients do.
+    #[must_use]
+    pub fn hex(self) -> String {
+        // Go's %x of a negative number has a sign; such a lease is not found, but says so by this
+        // name.
+        let sign = if self.0 < 0 { "-" } else { "" };
+        format!("{sign}{:x}", self.0.unsigned_abs())
+    }
+
+    /// Whether a key of this lease is a lock, by its last segment: that is called after the lease,
+    /// or begins with `~`.
+    #[must_use]
+    pub fn locks_with(self, segment: &[u8]) -> bool {
+        !self.is_none() && (segment.starts_with(b"~") || segment == self.hex().as_bytes())
+    }
+
     /// An ID that the server picks: positive, larger than the ones before it, and too random to
     /// clash with one that somebody else picks.
     ///

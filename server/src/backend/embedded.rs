@@ -284,6 +284,10 @@ impl Embedded {
         self.0.lessor.remaining(id).map(|(left, _)| left)
     }
 
+    pub(super) async fn entangled(&self) {
+        self.0.store.entangled().await;
+    }
+
     pub(super) async fn compact(&self, request: CompactionRequest) -> Result<CompactionResponse> {
         let command = Command::Compact(Revision(request.revision));
         let revision = expect!(self.propose(command).await?, Reply::Compact(at) => at);

@@ -149,6 +149,14 @@ impl Backend {
         }
     }
 
+    /// Resolves when leases may wait for one another in a circle: one of them waits for a lock while
+    /// it has another key.
+    pub async fn entangled(&self) {
+        match self {
+            Backend::Embedded(embedded) => embedded.entangled().await,
+        }
+    }
+
     /// One round of Lease.LeaseKeepAlive; TTL 0 for a lease that is gone.
     pub async fn keep_alive(&self, id: LeaseId) -> Result<LeaseKeepAliveResponse> {
         match self {

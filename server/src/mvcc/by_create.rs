@@ -190,6 +190,16 @@ impl CreateIndex {
         self.dirs.get(dir).is_some_and(|dir| dir.published > 0)
     }
 
+    /// Whether the writer sees other leased keys in the directory of `key`, or might, where it is one
+    /// that the index leaves out.
+    #[must_use]
+    pub fn has_company(&self, key: &[u8]) -> bool {
+        match directory_len(key) {
+            Some(len) => self.dirs.get(&key[..len]).is_some_and(|dir| dir.latest > 1),
+            None => key.contains(&b'/'),
+        }
+    }
+
     /// Answers `query`, or `None` where the caller has to sort.
     #[must_use]
     pub fn query(&self, query: CreateQuery<'_>, seen: Seen) -> Option<CreateHits> {

@@ -303,9 +303,12 @@ fn load(db: &Database) -> Result<(State, CreateIndex)> {
         if record.modified > state.revision {
             return Err(Error::Storage("a key is newer than its history".into()));
         }
-        state.move_key(key.value(), LeaseId::NONE, record.lease);
+        let several = state.move_key(key.value(), LeaseId::NONE, record.lease);
         index.changed(key.value(), None, Some(&record));
         index.publish();
+        if several {
+            state.note_another(key.value(), record.lease, &index);
+        }
     }
     Ok((state, index))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use latchd_proto::etcdserverpb::AlarmType;
 
+use super::by_create::CreateIndex;
 use crate::types::{LeaseId, Revision, Ttl};
 
 /// What a lease is for; etcd's have no other kind than the first.
@@ -54,6 +55,9 @@ pub struct State {
     pub alarms: BTreeSet<(i32, u64)>,
     /// The peer URLs that an operator gave the member, who has no use for them.
     pub peer_urls: Option<Arc<[String]>>,
+    /// Whether a lease has waited for a lock while it had another key. Before that, etcd's clients
+    /// cannot be in a deadlock.
+    pub entangled: bool,
 }
 
 impl State {
@@ -66,6 +70,7 @@ impl State {
             leases: HashMap::new(),
             alarms: BTreeSet::new(),
             peer_urls: None,
+            entangled: false,
         }
     }
 
@@ -75,16 +80,24 @@ impl State {
         self.alarms.iter().any(|(raised, _)| *raised == kind as i32)
     }
 
-    /// Moves a key from one lease to another; [`LeaseId::NONE`] on either side is "none".
-    pub fn move_key(&mut self, key: &[u8], from: LeaseId, to: LeaseId) {
+    /// Moves a key from one lease to another; [`LeaseId::NONE`] on either side is "none". Returns
+    /// whether the lease that got it has others, too.
+    pub fn move_key(&mut self, key: &[u8], from: LeaseId, to: LeaseId) -> bool {
         if from == to {
-            return;
+            return false;
         }
         if let Some(lease) = self.leases.get_mut(&from) {
             lease.keys.remove(key);
         }
-        if let Some(lease) = self.leases.get_mut(&to) {
+        self.leases.get_mut(&to).is_some_and(|lease| {
             lease.keys.insert(key.into());
-        }
+            lease.keys.len() > 1
+        })
+    }
+
+    /// Takes note of a key that a lease has got beside others, once the index has it.
+    pub fn note_another(&mut self, key: &[u8], lease: LeaseId, index: &CreateIndex) {
+        let segment = key.rsplit(|byte| *byte == b'/').next().unwrap_or(key);
+        self.entangled |= index.has_company(key) && lease.locks_with(segment);
     }
 }

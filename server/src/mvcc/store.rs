@@ -12,7 +12,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex, RwLock};
 use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, SetOnce};
 
 use super::by_create::{CreateIndex, Seen};
 use super::range::{Counting, create_query};
@@ -81,6 +81,8 @@ pub struct Store {
     compacted: AtomicI64,
     /// A snapshot is there again.
     republished: Notify,
+    /// [`State::entangled`], once that is published.
+    entangled: SetOnce<()>,
     /// The data file's length in bytes.
     length: Arc<AtomicU64>,
     /// Whether commits wait for the disk.
@@ -105,6 +107,7 @@ impl Store {
             revision: AtomicI64::new(state.revision.0),
             compacted: AtomicI64::new(state.compacted.0),
             republished: Notify::new(),
+            entangled: SetOnce::new_with(state.entangled.then_some(())),
             length,
             published: RwLock::new(Published {
                 snapshot,
@@ -217,7 +220,17 @@ impl Store {
         self.compacted.store(state.compacted.0, Ordering::Release);
         drop(published);
         self.republished.notify_waiters();
+        if state.entangled {
+            // An error says that it is known.
+            let _ = self.entangled.set(());
+        }
         Ok(())
+    }
+
+    /// Resolves when a lease waits for a lock while it has another key, or ever has since the store
+    /// was opened.
+    pub async fn entangled(&self) {
+        self.entangled.wait().await;
     }
 
     /// Makes the file as small as it gets. Reads that have begun are waited for, and those that

@@ -24,12 +24,10 @@ pub fn contender_key(prefix: &[u8], lease: LeaseId) -> Bytes {
     Bytes::from([prefix, hex(lease).as_bytes()].concat())
 }
 
-/// A lease as keys spell it: lower-case hexadecimal without padding, as Go's clients do.
+/// A lease as keys spell it.
 #[must_use]
 pub fn hex(lease: LeaseId) -> String {
-    // Go's %x of a negative number has a sign; such a lease is not found, but says so by this name.
-    let sign = if lease.0 < 0 { "-" } else { "" };
-    format!("{sign}{:x}", lease.0.unsigned_abs())
+    lease.hex()
 }
 
 /// The directory of a name, in which its contenders lie.

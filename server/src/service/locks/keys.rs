@@ -136,8 +136,7 @@ pub fn split(key: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Whether a leased key is shown as a lock: it is called after its own lease, or begins with `~`.
 #[must_use]
 pub fn is_lock(segment: &[u8], lease: LeaseId) -> bool {
-    let called_after = || segment == hex(lease).as_bytes();
-    !lease.is_none() && (segment.starts_with(b"~") || called_after())
+    lease.locks_with(segment)
 }
 
 #[cfg(test)]

@@ -47,8 +47,8 @@ struct Parts {
     attempts: Attempts,
     sessions: Sessions,
     ledger: Ledger,
-    /// Whether somebody keeps the ledger: from the first call on, so that a server that only etcd's
-    /// clients use does nothing for it.
+    /// Whether somebody keeps the ledger: from the first call on, or when etcd's clients can be in a
+    /// deadlock. Until then it costs nothing.
     kept: AtomicBool,
     /// What has to end before the store is closed.
     work: TaskTracker,
@@ -110,6 +110,12 @@ impl Keeper {
             self.0.work.spawn(self.0.ledger.clone().keep());
         }
         &self.0.ledger
+    }
+
+    /// Keeps the ledger as soon as deadlocks are possible, though nobody may ever call this service.
+    pub async fn mind_etcds_clients(self) {
+        self.0.backend.entangled().await;
+        self.ledger();
     }
 
     /// Does what a call that is gone has left to do.

@@ -63,10 +63,11 @@ impl Keeper {
         let record = just(&record_key(holder.lease));
         check_epoch(holder, &self.backend().range(&record).await?.kvs)?;
         let attempt = (holder.lease, id);
-        let waited = self.attempts().release(&attempt).await;
+        self.attempts().release(&attempt).await;
         let holds = self.holds_of_attempt(holder, &attempt.1).await?;
         let mut response = self.delete(Some(holder), holds, Intent::Release).await?;
-        response.cancelled = waited || response.released.is_empty();
+        // It held nothing, so it has not been answered with a grant.
+        response.cancelled = response.released.is_empty();
         Ok(response)
     }
 

@@ -101,16 +101,16 @@ impl Drop for Open {
     }
 }
 
-/// Ends a session, unless it was resumed since; the keys go with the lease.
-pub async fn end(keeper: &Keeper, holder: Holder) -> Result<()> {
-    if keeper.backend().undo(end_record(holder)).await?.succeeded {
-        match keeper.backend().undo_lease(holder.lease).await {
-            // Its deadline came first.
-            Ok(()) | Err(Error::LeaseNotFound) => {}
-            Err(error) => return Err(error.into()),
-        }
+/// Ends a session, unless it was resumed since; the keys go with the lease. Returns whether it did.
+pub async fn end(keeper: &Keeper, holder: Holder) -> Result<bool> {
+    if !keeper.backend().undo(end_record(holder)).await?.succeeded {
+        return Ok(false);
     }
-    Ok(())
+    match keeper.backend().undo_lease(holder.lease).await {
+        // Its deadline came first.
+        Ok(()) | Err(Error::LeaseNotFound) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A stream under way.
@@ -305,20 +305,42 @@ impl SessionStream {
         let Some((open, _)) = &self.open else {
             return Ok(self.ended(told::ended::Reason::Expired));
         };
-        let (lease, ttl) = (open.holder.lease, open.ttl);
-        match self.keeper.backend().renew(lease).await? {
-            Some(_) => Ok(told::Response::Alive(told::Alive {
+        let (holder, ttl) = (open.holder, open.ttl);
+        // Nobody may keep a session alive that is another connection's.
+        let epoch = Self::epoch(&self.keeper, holder.lease).await?;
+        if epoch == holder.epoch && self.keeper.backend().renew(holder.lease).await?.is_some() {
+            return Ok(told::Response::Alive(told::Alive {
                 valid_for_ms: ttl.millis,
-            })),
-            None => Ok(self.ended(told::ended::Reason::Expired)),
+            }));
         }
+        self.over(holder).await
     }
 
     async fn close(&mut self) -> Result<told::Response> {
         if let Some((open, _)) = &self.open {
-            end(&self.keeper, open.holder).await?;
+            let holder = open.holder;
+            if !end(&self.keeper, holder).await? {
+                return self.over(holder).await;
+            }
         }
         Ok(self.ended(told::ended::Reason::Closed))
+    }
+
+    /// The session is not this connection's any more: it is over, or goes on elsewhere.
+    async fn over(&mut self, holder: Holder) -> Result<told::Response> {
+        let epoch = Self::epoch(&self.keeper, holder.lease).await?;
+        let reason = if epoch > holder.epoch {
+            told::ended::Reason::Resumed
+        } else {
+            told::ended::Reason::Expired
+        };
+        Ok(self.ended(reason))
+    }
+
+    /// The session's epoch; 0 when it is over.
+    async fn epoch(keeper: &Keeper, lease: LeaseId) -> Result<i64> {
+        let found = keeper.backend().range(&just(&record_key(lease))).await?;
+        Ok(found.kvs.first().map_or(0, |kv| kv.version))
     }
 }
 

@@ -64,6 +64,15 @@ impl Sessions {
         }
     }
 
+    /// A session has that epoch: whoever has it with an earlier one has lost it.
+    pub fn resumed(&self, holder: Holder) {
+        if let Some(open) = self.0.lock().get(&holder.lease)
+            && open.epoch < holder.epoch
+        {
+            let _ = open.notices.send(Notice::Ended(Reason::Resumed));
+        }
+    }
+
     /// Whether a session has a stream.
     #[must_use]
     pub fn is_connected(&self, lease: LeaseId) -> bool {

@@ -55,14 +55,21 @@ impl Keeper {
             ..line(&dir)
         };
         let response = self.backend().range(&up_to_token).await?;
-        let places = direct(&dir, &response.kvs).map(|(kv, segment)| Place {
-            created: Revision(kv.create_revision),
-            mode: mode_of(segment),
+        let line = direct(&dir, &response.kvs).map(|(kv, segment)| {
+            let place = Place {
+                created: Revision(kv.create_revision),
+                mode: mode_of(segment),
+            };
+            (place, kv.lease != 0)
         });
-        let places: Vec<Place> = places.collect();
-        let mut own = places.iter().filter(|own| own.created.0 == request.token);
+        let line: Vec<(Place, bool)> = line.collect();
+        let places = || line.iter().map(|(place, _)| *place);
+        // Only a leased key can hold; others are just in the way.
+        let mut own = line
+            .iter()
+            .filter(|(own, leased)| *leased && own.created.0 == request.token);
         Ok(v1::VerifyResponse {
-            held: own.any(|own| is_granted(*own, places.iter().copied())),
+            held: own.any(|(own, _)| is_granted(*own, places())),
             revision: response.header.map_or(0, |header| header.revision),
         })
     }

@@ -5,6 +5,7 @@
 //! whoever needs to be sure waits until it has [`Ledger::caught_up`].
 
 mod history;
+mod intents;
 mod state;
 mod table;
 mod told;
@@ -21,6 +22,7 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use self::intents::Intents;
 use self::state::{Found, State};
 use super::attempts::Attempts;
 use super::sessions::Sessions;
@@ -32,7 +34,7 @@ use crate::types::{LeaseId, Revision, WatchId};
 use crate::watch::{Delivery, Filters, WatchSpec, Watches};
 
 pub use history::concerns;
-pub use state::Intent;
+pub use intents::Intent;
 
 /// How many updates a slow reader may be behind before it gets a new snapshot instead.
 const UPDATES: usize = 1024;
@@ -74,6 +76,7 @@ struct Shared {
     attempts: Attempts,
     sessions: Sessions,
     state: Mutex<State>,
+    intents: Intents,
     /// What has been read; none before the book is begun.
     progress: watch::Sender<Option<Revision>>,
     updates: broadcast::Sender<Arc<Update>>,
@@ -93,6 +96,7 @@ impl Ledger {
     ) -> Ledger {
         Ledger(Arc::new(Shared {
             state: Mutex::new(State::new(clock::unix_ms())),
+            intents: Intents::default(),
             progress: watch::Sender::new(None),
             updates: broadcast::Sender::new(UPDATES),
             closed: CancellationToken::new(),
@@ -212,7 +216,10 @@ impl Ledger {
     /// Enters a revision and tells of it. Returns the keys that have begun to wait.
     fn enter(&self, state: &mut State, revision: Revision, events: &[Event]) -> Vec<Bytes> {
         let lives = |lease| self.0.backend.lease_left(lease).is_some();
-        let facts = state.apply(revision, events, clock::now(), lives);
+        let facts = state.apply(revision, events, lives, &self.0.intents);
+        for holder in facts.resumed {
+            self.0.sessions.resumed(holder);
+        }
         for lease in facts.ended {
             self.0.sessions.ended(lease);
         }
@@ -339,15 +346,14 @@ impl Ledger {
         keys: impl IntoIterator<Item = (&'a Bytes, Revision)>,
         intent: Intent,
     ) {
-        let mut state = self.0.state.lock();
         for (key, created) in keys {
-            state.intend(key.clone(), created, intent);
+            self.0.intents.add(key.clone(), created, intent);
         }
     }
 
     /// A key was not deleted after all.
     pub fn forget_intent(&self, key: &Bytes, created: Revision) {
-        self.0.state.lock().forget_intent(key, created);
+        self.0.intents.take(key, created);
     }
 }
 

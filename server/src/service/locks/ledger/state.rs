@@ -1,6 +1,6 @@
 //! What the book says, and what each change makes of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use latchd_proto::latchd::v1::{self, lock_event::Kind};
@@ -8,63 +8,28 @@ use latchd_proto::mvccpb::{Event, KeyValue, event::EventType};
 use tracing::warn;
 
 use super::history::History;
+use super::intents::{Intent, Intents};
 use super::table::{Entry, Put, Table};
 use super::told;
 use crate::clock::{self, Instant};
 use crate::metrics::METRICS;
 use crate::service::locks::acquire::name_of;
+use crate::service::locks::ask::Holder;
 use crate::service::locks::attempts::{AttemptId, Attempts};
 use crate::service::locks::deadlock::{self, Verdict};
 use crate::service::locks::refusal;
 use crate::service::locks::txns::SESSIONS;
 use crate::types::{LeaseId, Revision};
 
-/// How many intents are remembered; the oldest are forgotten.
-const INTENTS: usize = 65_536;
-
-/// Why this server deletes a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Intent {
-    /// Its holder asked for it.
-    Release,
-    /// Somebody else did.
-    Force,
-}
-
 /// The book.
 pub struct State {
     table: Table,
     history: History,
     since_ms: i64,
-    intents: Intents,
     /// Victims whose keys are about to go.
     sacrificed: BTreeSet<Bytes>,
     /// Deadlocks that nobody here can resolve, by the keys of their waits.
     unresolved: BTreeMap<BTreeSet<Bytes>, v1::Deadlock>,
-}
-
-#[derive(Default)]
-struct Intents {
-    all: HashMap<(Bytes, Revision), Intent>,
-    order: VecDeque<(Bytes, Revision)>,
-}
-
-impl Intents {
-    fn add(&mut self, key: Bytes, created: Revision, intent: Intent) {
-        let place = (key, created);
-        if self.all.insert(place.clone(), intent).is_none() {
-            self.order.push_back(place);
-        }
-        if self.order.len() > INTENTS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.all.remove(&oldest);
-        }
-    }
-
-    fn take(&mut self, key: &Bytes, created: Revision) -> Option<Intent> {
-        self.all.remove(&(key.clone(), created))
-    }
 }
 
 /// What a revision did, for others.
@@ -78,6 +43,23 @@ pub struct Facts {
     pub lost: Vec<(LeaseId, v1::session_response::Lost)>,
     /// Sessions that are over.
     pub ended: Vec<LeaseId>,
+    /// Sessions that have begun, or have a new epoch.
+    pub resumed: Vec<Holder>,
+}
+
+impl Facts {
+    /// A session's record has changed.
+    fn session(&mut self, event: &Event, record: &KeyValue) {
+        let Some(lease) = session_of(&record.key) else {
+            return;
+        };
+        if event.r#type == EventType::Delete as i32 {
+            self.ended.push(lease);
+        } else {
+            let epoch = record.version;
+            self.resumed.push(Holder { lease, epoch });
+        }
+    }
 }
 
 /// A deadlock that is new.
@@ -97,7 +79,6 @@ impl State {
             table: Table::default(),
             history: History::default(),
             since_ms,
-            intents: Intents::default(),
             sacrificed: BTreeSet::new(),
             unresolved: BTreeMap::new(),
         }
@@ -110,7 +91,7 @@ impl State {
         }
     }
 
-    /// Takes over what was read; history and intents stay.
+    /// Takes over what was read; history stays.
     pub fn begin_anew(&mut self, fresh: State) {
         self.table = fresh.table;
         self.table.settle_all(None);
@@ -119,21 +100,22 @@ impl State {
         self.count();
     }
 
-    /// Enters a revision. `lives` says whether a lease is there.
+    /// Enters a revision. `lives` says whether a lease is there, `intents` why keys are deleted.
     pub fn apply(
         &mut self,
         revision: Revision,
         events: &[Event],
-        now: Instant,
         lives: impl Fn(LeaseId) -> bool,
+        intents: &Intents,
     ) -> Facts {
+        let now = clock::now();
         let mut facts = Facts::default();
         let mut touched = BTreeSet::new();
         let mut joined = Vec::new();
         for event in events {
             let Some(kv) = &event.kv else { continue };
             if kv.key.starts_with(SESSIONS) {
-                facts.ended.extend(ended_session(event));
+                facts.session(event, kv);
                 continue;
             }
             let left = if event.r#type == EventType::Delete as i32 {
@@ -151,7 +133,9 @@ impl State {
             };
             if let Some(entry) = left {
                 touched.insert(entry.dir.clone());
-                self.left(entry, revision, now, &lives, &mut facts);
+                let intent = intents.take(&entry.key, entry.created);
+                let how = end_of_hold(&entry, intent, &lives);
+                self.left(entry, how, revision, now, &mut facts);
             }
         }
         self.settle(touched, &joined, revision, now, &mut facts);
@@ -164,12 +148,11 @@ impl State {
     fn left(
         &mut self,
         entry: Entry,
+        how: Kind,
         revision: Revision,
         now: Instant,
-        lives: &impl Fn(LeaseId) -> bool,
         facts: &mut Facts,
     ) {
-        let intent = self.intents.take(&entry.key, entry.created);
         self.sacrificed.remove(&entry.key);
         self.unresolved.retain(|keys, _| !keys.contains(&entry.key));
         if !entry.is_lock {
@@ -180,14 +163,6 @@ impl State {
                 .events
                 .push(event(Kind::Left, &entry, 0, revision, now));
         }
-        let how = match intent {
-            Some(Intent::Release) => Kind::Released,
-            Some(Intent::Force) => Kind::Forced,
-            None if !lives(entry.lease) => Kind::Expired,
-            // etcd's clients unlock by deleting their key; nobody else has to touch ours.
-            None if entry.attempt().is_none() => Kind::Released,
-            None => Kind::Forced,
-        };
         if how != Kind::Released {
             let lost = v1::session_response::Lost {
                 hold: Some(hold(&entry)),
@@ -409,15 +384,17 @@ impl State {
         let mut all = lock.holders.into_iter().chain(lock.waiting);
         all.find(|contender| contender.key == *key)
     }
+}
 
-    /// A key is about to be deleted.
-    pub fn intend(&mut self, key: Bytes, created: Revision, intent: Intent) {
-        self.intents.add(key, created, intent);
-    }
-
-    /// It was not.
-    pub fn forget_intent(&mut self, key: &Bytes, created: Revision) {
-        self.intents.take(key, created);
+/// How a hold ends whose key is deleted.
+fn end_of_hold(entry: &Entry, intent: Option<Intent>, lives: impl Fn(LeaseId) -> bool) -> Kind {
+    match intent {
+        Some(Intent::Release) => Kind::Released,
+        Some(Intent::Force) => Kind::Forced,
+        None if !lives(entry.lease) => Kind::Expired,
+        // etcd's clients unlock by deleting their key; nobody else has to touch ours.
+        None if entry.attempt().is_none() => Kind::Released,
+        None => Kind::Forced,
     }
 }
 
@@ -444,10 +421,9 @@ fn event(
     }
 }
 
-/// The session whose record a deletion was.
-fn ended_session(event: &Event) -> Option<LeaseId> {
-    let key = &event.kv.as_ref()?.key;
+/// The session whose record a key is.
+fn session_of(key: &[u8]) -> Option<LeaseId> {
     let hex = key.strip_prefix(SESSIONS)?.strip_prefix(b"s")?;
     let lease = i64::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()?;
-    (event.r#type == EventType::Delete as i32).then_some(LeaseId(lease))
+    Some(LeaseId(lease))
 }

@@ -16,6 +16,8 @@
 //! | [`files`] | what lies in a data directory |
 //! | [`proxy`] | a TCP relay that notes when a client spoke |
 //! | [`locks`] | what several tests ask of a lock |
+//! | [`v1`], [`lock_client`] | what they ask of `latchd.v1`, and a client of it that can be killed |
+//! | [`talk`] | clients in processes of their own that do what they are told |
 //! | [`queue`] | a holder and its waiters over one connection |
 //! | [`side_by_side`] | the same etcdctl commands on two servers, and what differs |
 //! | [`wait`] | deadlines, and waiting for a condition |
@@ -26,6 +28,7 @@ pub mod clients;
 pub mod etcdctl;
 pub mod files;
 pub mod history;
+pub mod lock_client;
 pub mod locks;
 pub mod model;
 pub mod ports;
@@ -36,5 +39,7 @@ pub mod random;
 pub mod server;
 pub mod side_by_side;
 pub mod suite;
+pub mod talk;
 pub mod target;
+pub mod v1;
 pub mod wait;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use latchd_conformance::{clients, history, random, suite};
+use latchd_conformance::{clients, history, lock_client, random, suite};
 
 /// Holds latchd, or any server that speaks etcd's v3 API, against a real etcd.
 ///
@@ -35,6 +35,9 @@ enum Command {
     /// The client that `histories` stops
     #[command(hide = true)]
     RemoteClient(history::cli::RemoteOptions),
+    /// The client of latchd.v1 that tests kill
+    #[command(hide = true)]
+    LockClient(lock_client::Options),
 }
 
 #[tokio::main]
@@ -55,5 +58,9 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Some(Command::RustClient(options)) => Ok(clients::rust::run(options).await),
         Some(Command::Histories(options)) => history::cli::run(options).await,
         Some(Command::RemoteClient(options)) => history::cli::serve(options).await,
+        Some(Command::LockClient(options)) => {
+            lock_client::serve(options).await?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }

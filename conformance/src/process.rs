@@ -106,6 +106,12 @@ impl Process {
         self.stderr.borrow().clone()
     }
 
+    /// What it has written to stdout so far.
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        self.stdout.borrow().clone()
+    }
+
     /// Waits until its stdout fulfils `ready`; returns all of it.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ var scenarios = map[string]func(ctx context.Context, o options) (any, error){
 	"revoke":      revoke,
 	"lost-waiter": lostWaiter,
 	"stm":         stm,
+	"talk":        talk,
 }
 
 // outcome is one line of output.

@@ -98,6 +98,6 @@ impl State {
     /// Takes note of a key that a lease has got beside others, once the index has it.
     pub fn note_another(&mut self, key: &[u8], lease: LeaseId, index: &CreateIndex) {
         let segment = key.rsplit(|byte| *byte == b'/').next().unwrap_or(key);
-        self.entangled |= index.has_company(key) && lease.locks_with(segment);
+        self.entangled = self.entangled || (index.has_company(key) && lease.locks_with(segment));
     }
 }

@@ -190,10 +190,12 @@ impl<'t> Batch<'t> {
         let lease_of = |record: &Option<Record>| record.as_ref().map_or(LeaseId::NONE, |r| r.lease);
         let (from, to) = (lease_of(&event.previous), lease_of(&event.put));
         let several = self.state.move_key(&event.key, from, to);
-        let index = &mut self.published.write().index;
-        index.changed(&event.key, event.previous.as_ref(), event.put.as_ref());
-        if several {
-            self.state.note_another(&event.key, to, index);
+        {
+            let index = &mut self.published.write().index;
+            index.changed(&event.key, event.previous.as_ref(), event.put.as_ref());
+            if several {
+                self.state.note_another(&event.key, to, index);
+            }
         }
         if event.is_delete() {
             METRICS.deletes.inc();

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
 pub mod json;
+pub mod socket;
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -1,10 +1,11 @@
 //! Asking: modes, waits, several names, retries and cancels.
 
+use latchd_proto::latchd::v1::{AcquireRequest, Mode, ReleaseRequest};
 use tonic::Code;
 
-use crate::common::{keys_under, soon, until_count};
+use crate::common::{Fixture, keys_under, soon, until_count};
 use crate::support::{
-    Service, exclusive, for_ever, granted, of, permit, reason, refused, shared, within,
+    Service, bound, by, exclusive, for_ever, granted, of, permit, reason, refused, shared, within,
 };
 
 /// "The fencing token is the create revision. It rises with every exclusive hand-off."
@@ -131,7 +132,7 @@ async fn several_names_are_one_revision() {
     let names: Vec<&[u8]> = holds.iter().map(|hold| hold.name.as_ref()).collect();
     assert_eq!(names, [b"two", b"one"]);
     assert_eq!(holds[0].token, holds[1].token);
-    let request = latchd_proto::latchd::v1::ReleaseRequest {
+    let request = ReleaseRequest {
         session: b,
         holds,
         ..Default::default()
@@ -349,4 +350,66 @@ async fn a_restart_keeps_holds_and_no_waits() {
     assert_eq!(keys_under(&mut service.etcd, "job/").await.len(), 1);
     assert!(service.is_held("job", held.token).await);
     service.release(a, &held).await.unwrap();
+}
+
+/// "At most 64 names, released in one Txn", whatever etcd's clients may put into theirs.
+#[tokio::test]
+async fn sixty_four_names_at_once() {
+    let fixture = Fixture::start_with(|config| config.limits.txn_ops = 8).await;
+    let mut service = Service::over(fixture).await;
+    let (a, b) = (service.lease().await, service.lease().await);
+    let names: Vec<String> = (0..64).map(|n| format!("all/{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for mode in [Mode::Exclusive, Mode::Shared, Mode::Semaphore] {
+        let asked = |lease| AcquireRequest {
+            mode: mode as i32,
+            permits: if mode == Mode::Semaphore { 1 } else { 0 },
+            ..of(&names, lease)
+        };
+        let granted = service.acquire(asked(a)).await.unwrap();
+        assert_eq!(granted.holds.len(), 64);
+        let alone = AcquireRequest {
+            mode: Mode::Exclusive as i32,
+            permits: 0,
+            ..asked(b)
+        };
+        let waiter = service.queue(alone, 2).await;
+        let request = ReleaseRequest {
+            session: a,
+            holds: granted.holds,
+            ..Default::default()
+        };
+        let released = service.locks.release(request).await.unwrap().into_inner();
+        assert_eq!(released.released.len(), 64);
+        let next = soon(waiter).await.unwrap().unwrap();
+        assert_eq!(next.holds.len(), 64);
+        let cancelled = service.cancel(b, &next.request_id).await;
+        assert_eq!(cancelled.released.len(), 64);
+    }
+}
+
+/// A full disk keeps nobody from letting go: "clean-up goes through a lane that is never refused".
+#[tokio::test]
+async fn a_full_disk_keeps_nobody_from_letting_go() {
+    let mut service = Service::start().await;
+    let (a, b) = (service.lease().await, service.lease().await);
+    let session = service.session(bound(60_000)).await;
+    service
+        .hold(by(&session.opened, exclusive("mine", 0)))
+        .await;
+    let held = service.hold(exclusive("job", a)).await;
+    let waiter = service.queue(exclusive("job", b), 2).await;
+    let (raise, nospace) = (
+        etcd_client::AlarmAction::Activate,
+        etcd_client::AlarmType::Nospace,
+    );
+    let alarmed = service.etcd.alarm(raise, nospace, None).await.unwrap();
+    assert_eq!(alarmed.alarms().len(), 1);
+    let status = service.acquire(exclusive("new", b)).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    service.release(a, &held).await.unwrap();
+    let held = granted(waiter).await;
+    service.release(b, &held).await.unwrap();
+    drop(session);
+    until_count(&mut service.etcd, "mine/", 0).await;
 }

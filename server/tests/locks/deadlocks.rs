@@ -1,12 +1,17 @@
 //! "Detection runs on every insert under a lock directory, raw Txns included."
 
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
 use etcd_client::PutOptions;
-use latchd_proto::latchd::v1::{AcquireRequest, HistoryRequest, ListRequest, WatchRequest};
+use futures::FutureExt;
+use latchd_proto::latchd::v1::{
+    AcquireRequest, HistoryRequest, ListRequest, ReleaseRequest, WatchRequest,
+};
 use tonic::{Code, Status};
 
 use crate::common::{keys_under, soon, until_count};
 use crate::support::{
-    Service, exclusive, for_ever, granted, of, permit, reason, refused, shared, within,
+    Dice, Service, exclusive, for_ever, granted, of, permit, reason, refused, shared, within,
 };
 
 fn owned(owner: &str, request: AcquireRequest) -> AcquireRequest {
@@ -211,25 +216,39 @@ async fn a_waiting_writer_is_in_the_cycle() {
 }
 
 /// "Multi-locks cannot deadlock among sessions that hold nothing else": 50 clients, overlapping
-/// sets of names.
+/// random sets of names; no deadlock, all exclusive, tokens rising.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_clients_with_overlapping_sets() {
     let mut service = Service::without_sync().await;
-    const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    // For each name: whether it is held, and the last token.
+    static HELD: [AtomicBool; 8] = [const { AtomicBool::new(false) }; 8];
+    static TOKENS: [AtomicI64; 8] = [const { AtomicI64::new(0) }; 8];
     let mut clients = Vec::new();
-    for client in 0..50_usize {
+    for client in 0..50 {
         let lease = service.lease().await;
         let mut locks = service.locks.clone();
         clients.push(tokio::spawn(async move {
-            for round in 0..4 {
-                let start = (client * 7 + round * 5) % NAMES.len();
-                let mut set: Vec<&str> =
-                    NAMES.iter().cycle().skip(start).take(3).copied().collect();
-                set.rotate_left(client % 3);
-                let granted = locks.acquire(for_ever(of(&set, lease))).await.unwrap();
-                let request = latchd_proto::latchd::v1::ReleaseRequest {
+            let mut dice = Dice::new(client);
+            for _ in 0..6 {
+                let mut set: Vec<usize> = (0..NAMES.len()).collect();
+                while set.len() > 5 || (set.len() > 1 && dice.below(3) > 0) {
+                    set.swap_remove(dice.below(set.len()));
+                }
+                let names: Vec<&str> = set.iter().map(|at| NAMES[*at]).collect();
+                let granted = locks.acquire(for_ever(of(&names, lease))).await.unwrap();
+                let holds = granted.into_inner().holds;
+                for (at, hold) in set.iter().zip(&holds) {
+                    assert!(!HELD[*at].swap(true, Ordering::SeqCst), "held by two");
+                    let before = TOKENS[*at].swap(hold.token, Ordering::SeqCst);
+                    assert!(before < hold.token, "tokens rise");
+                }
+                tokio::task::yield_now().await;
+                set.iter()
+                    .for_each(|at| HELD[*at].store(false, Ordering::SeqCst));
+                let request = ReleaseRequest {
                     session: lease,
-                    holds: granted.into_inner().holds,
+                    holds,
                     ..Default::default()
                 };
                 locks.release(request).await.unwrap();
@@ -240,4 +259,36 @@ async fn fifty_clients_with_overlapping_sets() {
         soon(client).await.unwrap();
     }
     until_count(&mut service.etcd, "a/", 0).await;
+    let request = HistoryRequest::default();
+    let past = service.locks.history(request).await.unwrap().into_inner();
+    assert!(past.deadlocks.is_empty(), "{:?}", past.deadlocks);
+}
+
+/// "Detection runs on every insert under a lock directory, raw Txns included": the book is begun as
+/// soon as a lease waits for a lock while it has another, though nobody has called this service; and
+/// not by those who have one lock each, or keys that are no locks.
+#[tokio::test]
+async fn etcds_clients_alone_begin_the_book() {
+    let mut service = Service::start().await;
+    let (a, b) = (service.lease().await, service.lease().await);
+    for key in [format!("web/{a:x}-1"), format!("web/{a:x}-2")] {
+        let leased = PutOptions::new().with_lease(a);
+        service.etcd.put(key, "", Some(leased)).await.unwrap();
+    }
+    for (name, lease) in [("x", a), ("y", b), ("z", b)] {
+        go_put(&mut service, name, lease).await;
+    }
+    let begun = |service: &Service| {
+        let backend = service.fixture.server().backend().clone();
+        async move { backend.entangled().await }
+    };
+    assert!(begun(&service).now_or_never().is_none());
+    go_put(&mut service, "x", b).await;
+    soon(begun(&service)).await;
+    go_put(&mut service, "y", a).await;
+    // Those who were there before the server are looked at, too.
+    service.restart().await;
+    soon(begun(&service)).await;
+    let listed = service.locks.list(ListRequest::default()).await.unwrap();
+    assert_eq!(listed.into_inner().deadlocks.len(), 1);
 }

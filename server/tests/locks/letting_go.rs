@@ -124,3 +124,38 @@ async fn verify_says_who_holds() {
     assert_eq!(granted(writer).await.token, waiting);
     assert!(service.is_held("doc", waiting).await);
 }
+
+/// "A contender for NAME is a leased key": one without a lease is in the way, and holds nothing.
+#[tokio::test]
+async fn verify_knows_a_holder_when_it_sees_one() {
+    let mut service = Service::start().await;
+    let lease = service.lease().await;
+    let put = service.etcd.put("job/plain", "", None).await.unwrap();
+    let plain = put.header().unwrap().revision();
+    assert!(!service.is_held("job", plain).await);
+    let waiter = service.queue(exclusive("job", lease), 2).await;
+    assert!(!service.is_held("job", plain + 1).await);
+    service.etcd.delete("job/plain", None).await.unwrap();
+    let held = granted(waiter).await;
+    assert!(service.is_held("job", held.token).await);
+}
+
+/// "Import, restore and defragment never let the revision fall": nor does anything else, so tokens
+/// rise over all of it.
+#[tokio::test]
+async fn tokens_rise_over_compaction_defragmentation_and_restarts() {
+    let mut service = Service::start().await;
+    let lease = service.lease().await;
+    let mut last = 0;
+    for step in 0..4 {
+        let held = service.hold(exclusive("job", lease)).await;
+        assert!(held.token > last, "{} after {last}", held.token);
+        last = held.token;
+        service.release(lease, &held).await.unwrap();
+        match step {
+            0 => drop(service.etcd.compact(last, None).await.unwrap()),
+            1 => drop(service.etcd.defragment().await.unwrap()),
+            _ => service.restart().await,
+        }
+    }
+}

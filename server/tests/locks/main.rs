@@ -10,6 +10,7 @@ mod acquire;
 mod bad_input;
 mod deadlocks;
 mod gateway;
+mod histories;
 mod interplay;
 mod letting_go;
 mod model;

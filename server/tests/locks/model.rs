@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use latchd_proto::latchd::v1::{AcquireRequest, Hold};
 
 use crate::common::{keys_under, soon, until_count};
-use crate::support::{Service, Waiter, exclusive, for_ever, permit, shared};
+use crate::support::{Dice, Service, Waiter, exclusive, for_ever, permit, shared};
 
 /// How many steps a history has.
 const STEPS: usize = 1500;
@@ -62,18 +62,6 @@ enum State {
     Holds(Hold),
 }
 
-/// A sequence of numbers that is the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(end).unwrap()).unwrap()
-    }
-}
-
 struct History {
     service: Service,
     dice: Dice,
@@ -86,7 +74,7 @@ impl History {
     async fn play(seed: u64, modes: &'static [Mode]) {
         let mut history = History {
             service: Service::without_sync().await,
-            dice: Dice(seed),
+            dice: Dice::new(seed),
             modes,
             queue: Vec::new(),
             last_exclusive: 0,

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use latchd::service::locks::Keeper;
+use latchd::service::locks::ask::Holder;
+use latchd::service::locks::session::end;
+use latchd::types::LeaseId;
 use latchd_proto::latchd::v1::lock_event::Kind;
 use latchd_proto::latchd::v1::session_request::{Close, Heartbeat, Open, Request, Resume};
 use latchd_proto::latchd::v1::session_response::Response;
@@ -292,4 +296,110 @@ async fn requests_out_of_order() {
         let status = refused.err().unwrap();
         assert_eq!(status.code(), Code::InvalidArgument);
     }
+}
+
+/// Raises a session's epoch as another server of the same store would.
+async fn resume_elsewhere(service: &mut Service, session: i64) {
+    let key = format!("\0latchd/session/s{session:x}");
+    let record = service.etcd.get(key.as_str(), None).await.unwrap();
+    let value = record.kvs()[0].value().to_vec();
+    let leased = etcd_client::PutOptions::new().with_lease(session);
+    service.etcd.put(key, value, Some(leased)).await.unwrap();
+}
+
+/// "Ending is a Txn on the epoch, and only if it succeeds the lease is revoked": a connection that
+/// does not know yet that it has lost the session ends nothing, neither by Close nor by its own end.
+#[tokio::test]
+async fn only_the_latest_epoch_ends_a_session() {
+    let mut service = Service::start().await;
+    for close in [true, false] {
+        let mut session = service.session(bound(60_000)).await;
+        let opened = session.opened.clone();
+        let held = service.hold(by(&opened, exclusive("job", 0))).await;
+        resume_elsewhere(&mut service, opened.session).await;
+        if close {
+            session.send(Request::Close(Close {}));
+            assert_eq!(session.ended().await, Reason::Resumed as i32);
+        }
+        drop(session);
+        // Had it ended, it would have done so before a session that ends later.
+        let later = service.session(bound(60_000)).await;
+        let last = service.hold(by(&later.opened, exclusive("later", 0))).await;
+        drop(later);
+        until_count(&mut service.etcd, "later/", 0).await;
+        assert!(!service.is_held("later", last.token).await);
+        assert!(service.is_held("job", held.token).await);
+        service.release_at(opened.session, 2, &held).await.unwrap();
+    }
+}
+
+/// The same of the end itself, for whatever reason it comes.
+#[tokio::test]
+async fn the_end_of_a_session_is_a_txn_on_its_epoch() {
+    let service = Service::start().await;
+    let first = service.session(with_grace(60_000)).await;
+    let held = service.hold(by(&first.opened, exclusive("job", 0))).await;
+    let resumed = service.resume(&first.opened).await.unwrap();
+    let keeper = Keeper::new(service.fixture.server().backend().clone());
+    let lease = LeaseId(resumed.opened.session);
+    assert_eq!(end(&keeper, Holder { lease, epoch: 1 }).await, Ok(false));
+    assert!(service.is_held("job", held.token).await);
+    assert_eq!(end(&keeper, Holder { lease, epoch: 2 }).await, Ok(true));
+    assert!(!service.is_held("job", held.token).await);
+    assert_eq!(end(&keeper, Holder { lease, epoch: 2 }).await, Ok(false));
+}
+
+/// "Resume fences the old connection": wherever the session was resumed, its heartbeats are refused,
+/// and it is told unasked.
+#[tokio::test]
+async fn a_session_that_was_resumed_elsewhere_is_not_kept_alive() {
+    let mut service = Service::start().await;
+    let mut silent = service.session(with_grace(60_000)).await;
+    resume_elsewhere(&mut service, silent.opened.session).await;
+    assert_eq!(silent.ended().await, Reason::Resumed as i32);
+    let mut beating = service.session(with_grace(60_000)).await;
+    resume_elsewhere(&mut service, beating.opened.session).await;
+    beating.send(Request::Heartbeat(Heartbeat {}));
+    assert_eq!(beating.ended().await, Reason::Resumed as i32);
+}
+
+/// "No timer survives a resume": what was to happen to the old connection does not happen to the
+/// session any more, and it lives by its new heartbeats alone.
+#[tokio::test]
+async fn no_timer_survives_a_resume() {
+    let service = Service::start().await;
+    let old = service.session(with_grace(600)).await;
+    let held = service.hold(by(&old.opened, exclusive("job", 0))).await;
+    let begun = Instant::now();
+    let mut session = service.resume(&old.opened).await.unwrap();
+    drop(old);
+    while begun.elapsed() < Duration::from_millis(1500) {
+        assert!(matches!(session.heartbeat().await, Response::Alive(_)));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(service.is_held("job", held.token).await);
+}
+
+/// "Deadlines start again in full when a restarted server is ready."
+#[tokio::test]
+async fn a_restart_begins_the_time_anew() {
+    let mut service = Service::start().await;
+    let session = service.session(with_grace(60_000)).await;
+    while valid_for(&service).await > 58_000 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    service.restart().await;
+    let left = valid_for(&service).await;
+    assert!((58_500..=60_000).contains(&left), "{left}");
+    drop(session);
+}
+
+/// How long the one session lives.
+async fn valid_for(service: &Service) -> i64 {
+    let request = ListRequest {
+        sessions: true,
+        ..Default::default()
+    };
+    let listed = service.locks.clone().list(request).await.unwrap();
+    listed.into_inner().sessions[0].valid_for_ms
 }

@@ -41,7 +41,7 @@ impl Service {
         Service::over(Fixture::start_with(|config| config.unsafe_no_fsync = true).await).await
     }
 
-    async fn over(fixture: Fixture) -> Service {
+    pub async fn over(fixture: Fixture) -> Service {
         Service {
             locks: client(&fixture).await,
             etcd: fixture.client().await,
@@ -293,5 +293,24 @@ impl Session {
 
 fn send(requests: &mpsc::UnboundedSender<SessionRequest>, request: Request) {
     let request = Some(request);
-    requests.unbounded_send(SessionRequest { request }).unwrap();
+    // An error says that the stream has ended; with what is read next.
+    let _ = requests.unbounded_send(SessionRequest { request });
+}
+
+/// A sequence of numbers that is the same in every run.
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Dice {
+        // Seeds may be one after the other; what begins with them must not be.
+        let mixed = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Dice(mixed | 1)
+    }
+
+    pub fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from((self.0 >> 16) % u64::try_from(end).unwrap()).unwrap()
+    }
 }

@@ -95,7 +95,8 @@ impl After {
 
     async fn end(&self) {
         match end(self.desk.host.keeper(), self.holder).await {
-            Ok(()) => {}
+            // Either way it is not ours any more.
+            Ok(_) => {}
             // Its TTL does it.
             Err(error) => warn!(session = %self.holder.lease, %error, "a session was not ended"),
         }

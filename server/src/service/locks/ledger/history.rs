@@ -2,23 +2,42 @@
 
 use std::collections::VecDeque;
 
+use latchd_proto::latchd::v1::lock_event::Kind;
 use latchd_proto::latchd::v1::{Deadlock, PastHold};
+
+use super::table::Entry;
+use super::told;
+use crate::clock::Instant;
+use crate::service::locks::acquire::name_of;
 
 /// How many holds are kept.
 const KEPT: usize = 10_000;
 /// How many deadlocks are kept.
 const DEADLOCKS: usize = 1000;
 
+/// A hold that has ended.
+#[derive(Debug)]
+pub struct Past {
+    /// What it was at its end.
+    pub entry: Box<Entry>,
+    /// How it ended.
+    pub how: Kind,
+    /// When.
+    pub ended: Instant,
+    /// When, in milliseconds of Unix time.
+    pub ended_ms: i64,
+}
+
 /// The rings.
 #[derive(Debug, Default)]
 pub struct History {
-    holds: VecDeque<PastHold>,
+    holds: VecDeque<Past>,
     deadlocks: VecDeque<Deadlock>,
 }
 
 impl History {
     /// A hold has ended.
-    pub fn add(&mut self, hold: PastHold) {
+    pub fn add(&mut self, hold: Past) {
         push(&mut self.holds, hold, KEPT);
     }
 
@@ -31,8 +50,8 @@ impl History {
     #[must_use]
     pub fn last(&self, prefix: &[u8], limit: usize) -> Vec<PastHold> {
         let newest = self.holds.iter().rev();
-        let named = newest.filter(|hold| hold.name.starts_with(prefix));
-        named.take(limit).cloned().collect()
+        let named = newest.filter(|hold| name_of(&hold.entry.dir).starts_with(prefix));
+        named.take(limit).map(told::past).collect()
     }
 
     /// At most `limit` deadlocks with a name that begins with `prefix`, the last one first.
@@ -61,15 +80,17 @@ fn push<T>(ring: &mut VecDeque<T>, what: T, most: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
 
     #[test]
     fn the_oldest_are_forgotten() {
         let mut history = History::default();
         for n in 0..KEPT + 5 {
-            history.add(PastHold {
-                name: format!("n{}", n % 2).into(),
+            history.add(Past {
+                entry: Entry::example(format!("n{}/1f", n % 2)),
+                how: Kind::Released,
+                ended: clock::now(),
                 ended_ms: i64::try_from(n).unwrap(),
-                ..Default::default()
             });
         }
         let all = history.last(b"", usize::MAX);

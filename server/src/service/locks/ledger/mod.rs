@@ -6,6 +6,7 @@
 
 mod history;
 mod intents;
+mod owner;
 mod state;
 mod table;
 mod told;
@@ -193,13 +194,16 @@ impl Ledger {
     /// that they are judged by the newest state. Returns whether it goes on.
     fn take(&self, watches: &mut Watches, first: Delivery) -> Result<bool> {
         let mut state = self.0.state.lock();
-        let mut suspects = Vec::new();
+        let (mut suspects, mut seen) = (Vec::new(), None);
         let mut next = Some(first);
         for taken in 1.. {
             match next {
                 Some(Delivery::Events {
                     revision, events, ..
-                }) => suspects.extend(self.enter(&mut state, revision, &events)),
+                }) => {
+                    suspects.extend(self.enter(&mut state, revision, &events));
+                    seen = Some(revision);
+                }
                 Some(Delivery::Compacted { .. }) => return Ok(false),
                 Some(Delivery::Progress(_) | Delivery::WatchProgress(..)) => {}
                 None => break,
@@ -209,6 +213,9 @@ impl Ledger {
                 false => None,
             };
         }
+        if seen.is_some() {
+            self.0.progress.send_replace(seen);
+        }
         self.look_for_deadlocks(&mut state, suspects);
         Ok(true)
     }
@@ -216,7 +223,9 @@ impl Ledger {
     /// Enters a revision and tells of it. Returns the keys that have begun to wait.
     fn enter(&self, state: &mut State, revision: Revision, events: &[Event]) -> Vec<Bytes> {
         let lives = |lease| self.0.backend.lease_left(lease).is_some();
-        let facts = state.apply(revision, events, lives, &self.0.intents);
+        // Who comes later begins with a snapshot, which waits for the book.
+        let watched = self.0.updates.receiver_count() > 0;
+        let facts = state.apply(revision, events, lives, &self.0.intents, watched);
         for holder in facts.resumed {
             self.0.sessions.resumed(holder);
         }
@@ -226,16 +235,11 @@ impl Ledger {
         for (lease, lost) in facts.lost {
             self.0.sessions.lost(lease, lost);
         }
-        self.tell(revision, facts.events);
-        facts.suspects
-    }
-
-    /// Called with the state locked, so that a subscriber's snapshot and updates fit together.
-    fn tell(&self, revision: Revision, events: Vec<v1::LockEvent>) {
-        if !events.is_empty() {
-            self.send(revision, News::Events(events));
+        if !facts.events.is_empty() {
+            // The state is locked, so a subscriber's snapshot and updates fit together.
+            self.send(revision, News::Events(facts.events));
         }
-        self.0.progress.send_replace(Some(revision));
+        facts.suspects
     }
 
     fn send(&self, revision: Revision, news: News) {

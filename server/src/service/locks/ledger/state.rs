@@ -7,7 +7,7 @@ use latchd_proto::latchd::v1::{self, lock_event::Kind};
 use latchd_proto::mvccpb::{Event, KeyValue, event::EventType};
 use tracing::warn;
 
-use super::history::History;
+use super::history::{History, Past};
 use super::intents::{Intent, Intents};
 use super::table::{Entry, Put, Table};
 use super::told;
@@ -45,9 +45,24 @@ pub struct Facts {
     pub ended: Vec<LeaseId>,
     /// Sessions that have begun, or have a new epoch.
     pub resumed: Vec<Holder>,
+    revision: Revision,
+    /// Whether anybody wants events.
+    watched: bool,
 }
 
 impl Facts {
+    /// Something has become of a contender.
+    fn tell(&mut self, kind: Kind, entry: &Entry, position: usize, now: Instant) {
+        if self.watched {
+            self.events.push(v1::LockEvent {
+                kind: kind as i32,
+                name: name_of(&entry.dir),
+                contender: Some(told::contender(entry, position, now)),
+                revision: self.revision.0,
+            });
+        }
+    }
+
     /// A session's record has changed.
     fn session(&mut self, event: &Event, record: &KeyValue) {
         let Some(lease) = session_of(&record.key) else {
@@ -100,16 +115,22 @@ impl State {
         self.count();
     }
 
-    /// Enters a revision. `lives` says whether a lease is there, `intents` why keys are deleted.
+    /// Enters a revision. `lives` says whether a lease is there, `intents` why keys are deleted, and
+    /// `watched` whether anybody wants events.
     pub fn apply(
         &mut self,
         revision: Revision,
         events: &[Event],
         lives: impl Fn(LeaseId) -> bool,
         intents: &Intents,
+        watched: bool,
     ) -> Facts {
         let now = clock::now();
-        let mut facts = Facts::default();
+        let mut facts = Facts {
+            revision,
+            watched,
+            ..Facts::default()
+        };
         let mut touched = BTreeSet::new();
         let mut joined = Vec::new();
         for event in events {
@@ -122,9 +143,9 @@ impl State {
                 self.table.delete(&kv.key)
             } else {
                 match self.table.put(kv, Some(now)) {
-                    Put::Joined(entry) => {
-                        touched.insert(entry.dir.clone());
-                        joined.push(entry.key);
+                    Put::Joined { dir } => {
+                        touched.insert(dir);
+                        joined.push(&kv.key);
                         None
                     }
                     Put::Left(entry) => Some(entry),
@@ -135,33 +156,24 @@ impl State {
                 touched.insert(entry.dir.clone());
                 let intent = intents.take(&entry.key, entry.created);
                 let how = end_of_hold(&entry, intent, &lives);
-                self.left(entry, how, revision, now, &mut facts);
+                self.left(entry, how, now, &mut facts);
             }
         }
-        self.settle(touched, &joined, revision, now, &mut facts);
+        self.settle(touched, &joined, now, &mut facts);
         facts.lost.retain(|(lease, _)| !facts.ended.contains(lease));
         self.count();
         facts
     }
 
     /// A key of a line is gone.
-    fn left(
-        &mut self,
-        entry: Entry,
-        how: Kind,
-        revision: Revision,
-        now: Instant,
-        facts: &mut Facts,
-    ) {
+    fn left(&mut self, entry: Box<Entry>, how: Kind, now: Instant, facts: &mut Facts) {
         self.sacrificed.remove(&entry.key);
         self.unresolved.retain(|keys, _| !keys.contains(&entry.key));
         if !entry.is_lock {
             return;
         }
         if entry.granted.is_none() {
-            return facts
-                .events
-                .push(event(Kind::Left, &entry, 0, revision, now));
+            return facts.tell(Kind::Left, &entry, 0, now);
         }
         if how != Kind::Released {
             let lost = v1::session_response::Lost {
@@ -173,23 +185,37 @@ impl State {
         if let Some(since) = entry.granted.flatten() {
             METRICS.lock_held(now.saturating_duration_since(since));
         }
-        facts.events.push(event(how, &entry, 0, revision, now));
-        let past = told::past(&entry, how, now, clock::unix_ms());
-        self.history.add(past);
+        facts.tell(how, &entry, 0, now);
+        self.history.add(Past {
+            entry,
+            how,
+            ended: now,
+            ended_ms: clock::unix_ms(),
+        });
     }
 
     /// Grants what can be granted, and says who waits.
     fn settle(
         &mut self,
         touched: BTreeSet<Bytes>,
-        joined: &[Bytes],
-        revision: Revision,
+        joined: &[&Bytes],
         now: Instant,
         facts: &mut Facts,
     ) {
-        let mut granted = Vec::new();
+        let mut granted = Facts {
+            revision: facts.revision,
+            watched: facts.watched,
+            ..Facts::default()
+        };
         for dir in touched {
-            granted.extend(self.table.settle(&dir, Some(now)));
+            self.table.settle(&dir, Some(now), |entry| {
+                if entry.is_lock {
+                    if let Some(put) = entry.put_at {
+                        METRICS.lock_waited(now.saturating_duration_since(put));
+                    }
+                    granted.tell(Kind::Acquired, entry, 0, now);
+                }
+            });
         }
         for key in joined {
             let Some(entry) = self
@@ -199,20 +225,13 @@ impl State {
             else {
                 continue;
             };
-            facts.suspects.push(key.clone());
+            facts.suspects.push(Bytes::clone(key));
             if entry.is_lock {
                 let waiting = self.table.line(&entry.dir).map_or(0, |line| line.waiting());
-                let queued = event(Kind::Queued, entry, waiting, revision, now);
-                facts.events.push(queued);
+                facts.tell(Kind::Queued, entry, waiting, now);
             }
         }
-        for entry in granted.iter().filter(|entry| entry.is_lock) {
-            if let Some(put) = entry.put_at {
-                METRICS.lock_waited(now.saturating_duration_since(put));
-            }
-            let acquired = event(Kind::Acquired, entry, 0, revision, now);
-            facts.events.push(acquired);
-        }
+        facts.events.append(&mut granted.events);
     }
 
     fn count(&self) {
@@ -403,21 +422,6 @@ fn hold(entry: &Entry) -> v1::Hold {
         name: name_of(&entry.dir),
         key: entry.key.clone(),
         token: entry.created.0,
-    }
-}
-
-fn event(
-    kind: Kind,
-    entry: &Entry,
-    position: usize,
-    revision: Revision,
-    now: Instant,
-) -> v1::LockEvent {
-    v1::LockEvent {
-        kind: kind as i32,
-        name: name_of(&entry.dir),
-        contender: Some(told::contender(entry, position, now)),
-        revision: revision.0,
     }
 }
 

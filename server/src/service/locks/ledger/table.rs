@@ -1,24 +1,25 @@
 //! Every line, in memory: who holds, who waits. A fold over changes; no clock, no store.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use latchd_proto::mvccpb::KeyValue;
 
+use super::owner::Owner;
 use crate::clock::Instant;
 use crate::service::locks::deadlock::{Situation, Spot};
 use crate::service::locks::keys::{self, Mode, OwnKey};
 use crate::service::locks::note::Note;
 use crate::service::locks::rule::Older;
-use crate::service::turn::hex;
 use crate::types::{LeaseId, Revision};
 
 /// A key in a line.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Entry {
-    /// The name with its `/`.
+    /// The name with its `/`; shares the key's memory.
     pub dir: Bytes,
     /// The key.
     pub key: Bytes,
@@ -29,9 +30,9 @@ pub struct Entry {
     /// How it contends.
     pub mode: Mode,
     /// Whose it is when deadlocks are looked for.
-    pub owner: Arc<str>,
-    /// What it says.
-    pub note: Arc<Note>,
+    pub owner: Owner,
+    /// What it says; none for a key that this service did not write.
+    pub note: Option<Box<Note>>,
     /// Whether it is shown as a lock. Other leased keys only stand in the way.
     pub is_lock: bool,
     /// When it was put; none if that was before this server knew.
@@ -41,25 +42,36 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn read(kv: &KeyValue, dir: &[u8], segment: &[u8], at: Option<Instant>) -> Entry {
+    /// Reads a key that lies in a directory; none for others, and for those without a lease.
+    fn read(kv: &KeyValue, at: Option<Instant>) -> Option<Entry> {
         let lease = LeaseId(kv.lease);
-        let note = match OwnKey::parse(segment) {
-            Some(_) => Note::read(&kv.value),
-            None => Note::default(),
-        };
-        let owner = note.owner.clone().unwrap_or_else(|| hex(lease));
-        Entry {
-            dir: Bytes::copy_from_slice(dir),
-            key: Bytes::copy_from_slice(&kv.key),
+        let (dir, segment) = keys::split(&kv.key).filter(|_| !lease.is_none())?;
+        let note = OwnKey::parse(segment).map(|_| Box::new(Note::read(&kv.value)));
+        let named = note.as_ref().and_then(|note| note.owner.as_deref());
+        Some(Entry {
+            dir: kv.key.slice(..dir.len()),
             created: Revision(kv.create_revision),
             mode: keys::mode_of(segment),
             is_lock: keys::is_lock(segment, lease),
-            owner: owner.into(),
-            note: Arc::new(note),
+            owner: named.map_or(Owner::Lease(lease), |name| Owner::Named(name.into())),
             put_at: at,
             granted: None,
+            key: kv.key.clone(),
+            note,
             lease,
-        }
+        })
+    }
+
+    /// An exclusive one on the lease 1f.
+    #[cfg(test)]
+    pub fn example(key: String) -> Box<Entry> {
+        let kv = KeyValue {
+            key: key.into(),
+            create_revision: 1,
+            lease: 0x1f,
+            ..Default::default()
+        };
+        Box::new(Entry::read(&kv, None).expect("a key in a directory"))
     }
 
     /// Its last segment.
@@ -86,14 +98,15 @@ type Place = (Revision, Bytes);
 /// One name's line.
 #[derive(Debug, Default)]
 pub struct Line {
-    entries: BTreeMap<Place, Entry>,
+    /// Boxed, because most lines have one, and a tree has room for eleven.
+    entries: BTreeMap<Place, Box<Entry>>,
     granted: usize,
 }
 
 impl Line {
     /// Its keys in their order.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+        self.entries.values().map(Box::as_ref)
     }
 
     /// How many wait.
@@ -102,21 +115,21 @@ impl Line {
         self.entries.len() - self.granted
     }
 
-    /// Grants whatever R0 grants by now, and returns it.
-    fn settle(&mut self, at: Option<Instant>) -> Vec<Entry> {
+    /// Grants whatever R0 grants by now, tells of each, and returns how many.
+    fn settle(&mut self, at: Option<Instant>, mut tell: impl FnMut(&Entry)) -> usize {
+        let before = self.granted;
         if self.waiting() == 0 {
-            return Vec::new();
+            return 0;
         }
         let mut older = Older::default();
         let mut equals: Vec<Mode> = Vec::new();
         let mut revision = Revision::default();
-        let mut refused = None;
-        let mut granted = Vec::new();
+        let mut refused = false;
         for ((created, _), entry) in &mut self.entries {
             // Keys of one revision are not older than one another.
             if *created > revision {
                 // Holders are the front of the line.
-                if refused.is_some() {
+                if refused {
                     break;
                 }
                 equals.drain(..).for_each(|mode| older.add(mode));
@@ -128,13 +141,13 @@ impl Line {
             }
             if older.admit(entry.mode) {
                 entry.granted = Some(at);
-                granted.push(entry.clone());
+                self.granted += 1;
+                tell(entry);
             } else {
-                refused = Some(*created);
+                refused = true;
             }
         }
-        self.granted += granted.len();
-        granted
+        self.granted - before
     }
 }
 
@@ -142,8 +155,9 @@ impl Line {
 #[derive(Debug, Default)]
 pub struct Table {
     lines: BTreeMap<Bytes, Line>,
-    places: HashMap<Bytes, (Bytes, Revision)>,
-    owners: HashMap<Arc<str>, BTreeSet<(Bytes, Place)>>,
+    places: HashMap<Bytes, Revision>,
+    /// The keys of those who have a name; the others' are under their leases.
+    named: HashMap<Arc<str>, BTreeSet<Bytes>>,
     leases: HashMap<LeaseId, BTreeSet<Bytes>>,
     entries: usize,
     granted: usize,
@@ -153,30 +167,32 @@ pub struct Table {
 #[derive(Debug)]
 pub enum Put {
     /// A new key.
-    Joined(Entry),
+    Joined {
+        /// Its name with the `/`.
+        dir: Bytes,
+    },
     /// A key that was there, with another value or lease.
     Changed,
     /// Nothing to it: no key of a line.
     Other,
     /// A key that has lost its lease, and is none of a line any more.
-    Left(Entry),
+    Left(Box<Entry>),
 }
 
 impl Table {
     /// Takes note of a put.
     pub fn put(&mut self, kv: &KeyValue, at: Option<Instant>) -> Put {
         let before = match self.places.get(&kv.key) {
-            Some((_, created)) if created.0 == kv.create_revision => self.delete(&kv.key),
+            Some(created) if created.0 == kv.create_revision => self.delete(&kv.key),
             _ => None,
         };
-        let split = keys::split(&kv.key).filter(|_| kv.lease != 0);
-        let Some((dir, segment)) = split else {
+        let Some(mut entry) = Entry::read(kv, at) else {
             return before.map_or(Put::Other, Put::Left);
         };
-        let mut entry = Entry::read(kv, dir, segment, at);
         let Some(before) = before else {
-            self.insert(entry.clone());
-            return Put::Joined(entry);
+            let dir = entry.dir.clone();
+            self.insert(entry);
+            return Put::Joined { dir };
         };
         entry.put_at = before.put_at;
         entry.granted = before.granted;
@@ -185,61 +201,52 @@ impl Table {
     }
 
     fn insert(&mut self, entry: Entry) {
-        let (dir, place) = (entry.dir.clone(), entry.place());
-        self.places
-            .insert(entry.key.clone(), (dir.clone(), entry.created));
-        let owned = self.owners.entry(entry.owner.clone()).or_default();
-        owned.insert((dir.clone(), place.clone()));
+        self.places.insert(entry.key.clone(), entry.created);
+        if let Owner::Named(name) = &entry.owner {
+            let named = self.named.entry(name.clone()).or_default();
+            named.insert(entry.key.clone());
+        }
         let leased = self.leases.entry(entry.lease).or_default();
         leased.insert(entry.key.clone());
-        let line = self.lines.entry(dir).or_default();
+        let line = self.lines.entry(entry.dir.clone()).or_default();
         let granted = usize::from(entry.granted.is_some());
         line.granted += granted;
-        line.entries.insert(place, entry);
+        line.entries.insert(entry.place(), Box::new(entry));
         self.granted += granted;
         self.entries += 1;
     }
 
     /// Takes note of a delete, and returns what the key was, if it was one of a line.
-    pub fn delete(&mut self, key: &Bytes) -> Option<Entry> {
-        let (dir, created) = self.places.remove(key)?;
-        let place = (created, key.clone());
-        let line = self.lines.get_mut(&dir)?;
+    pub fn delete(&mut self, key: &Bytes) -> Option<Box<Entry>> {
+        let place = (self.places.remove(key)?, key.clone());
+        let (dir, _) = keys::split(key)?;
+        let line = self.lines.get_mut(dir)?;
         let entry = line.entries.remove(&place)?;
         let granted = usize::from(entry.granted.is_some());
         line.granted -= granted;
         if line.entries.is_empty() {
-            self.lines.remove(&dir);
+            self.lines.remove(dir);
         }
         self.granted -= granted;
         self.entries -= 1;
-        if let Some(owned) = self.owners.get_mut(&entry.owner) {
-            owned.remove(&(dir, place));
-            if owned.is_empty() {
-                self.owners.remove(&entry.owner);
-            }
+        if let Owner::Named(name) = &entry.owner {
+            forget(&mut self.named, name, key);
         }
-        if let Some(leased) = self.leases.get_mut(&entry.lease) {
-            leased.remove(key);
-            if leased.is_empty() {
-                self.leases.remove(&entry.lease);
-            }
-        }
+        forget(&mut self.leases, &entry.lease, key);
         Some(entry)
     }
 
-    /// Grants whatever R0 grants in `dir` by now, and returns it.
-    pub fn settle(&mut self, dir: &Bytes, at: Option<Instant>) -> Vec<Entry> {
-        let line = self.lines.get_mut(dir);
-        let granted = line.map(|line| line.settle(at)).unwrap_or_default();
-        self.granted += granted.len();
-        granted
+    /// Grants whatever R0 grants in `dir` by now, and tells of each.
+    pub fn settle(&mut self, dir: &Bytes, at: Option<Instant>, tell: impl FnMut(&Entry)) {
+        if let Some(line) = self.lines.get_mut(dir) {
+            self.granted += line.settle(at, tell);
+        }
     }
 
     /// Grants whatever R0 grants anywhere.
     pub fn settle_all(&mut self, at: Option<Instant>) {
         for line in self.lines.values_mut() {
-            self.granted += line.settle(at).len();
+            self.granted += line.settle(at, |_| ());
         }
     }
 
@@ -252,9 +259,9 @@ impl Table {
     /// A key of a line.
     #[must_use]
     pub fn entry(&self, key: &Bytes) -> Option<&Entry> {
-        let (dir, created) = self.places.get(key)?;
-        let line = self.lines.get(dir)?;
-        line.entries.get(&(*created, key.clone()))
+        let place = (*self.places.get(key)?, key.clone());
+        let (dir, _) = keys::split(key)?;
+        self.lines.get(dir)?.entries.get(&place).map(Box::as_ref)
     }
 
     /// The line of a name.
@@ -286,6 +293,16 @@ impl Table {
         keys.filter_map(|key| self.entry(key))
     }
 
+    /// The keys of an owner that are in lines.
+    fn of_owner(&self, owner: &Owner) -> impl Iterator<Item = &Entry> {
+        let keys = match owner {
+            Owner::Lease(lease) => self.leases.get(lease),
+            Owner::Named(name) => self.named.get(name),
+        };
+        let entries = keys.into_iter().flatten().filter_map(|key| self.entry(key));
+        entries.filter(move |entry| entry.owner == *owner)
+    }
+
     /// Everyone who waits.
     pub fn waiting(&self) -> impl Iterator<Item = &Entry> {
         let lines = self.lines.values().filter(|line| line.waiting() > 0);
@@ -295,18 +312,15 @@ impl Table {
     /// Whether `owner` has had a key in some line since before `created`. Nobody can wait for one
     /// that has not.
     #[must_use]
-    pub fn has_older(&self, owner: &str, created: Revision) -> bool {
-        let owned = self.owners.get(owner).into_iter().flatten();
-        owned
-            .into_iter()
-            .any(|(_, (revision, _))| *revision < created)
+    pub fn has_older(&self, owner: &Owner, created: Revision) -> bool {
+        self.of_owner(owner).any(|entry| entry.created < created)
     }
 
     /// The lines in which `owner` waits, and those in which whoever it waits for waits, and so on;
     /// without keys that are `gone` already. `owner` is the first.
     #[must_use]
-    pub fn situation(&self, owner: &Arc<str>, gone: &BTreeSet<Bytes>) -> Situation<Bytes> {
-        let mut numbers: HashMap<Arc<str>, usize> = HashMap::from([(owner.clone(), 0)]);
+    pub fn situation(&self, owner: &Owner, gone: &BTreeSet<Bytes>) -> Situation<Bytes> {
+        let mut numbers: HashMap<Owner, usize> = HashMap::from([(owner.clone(), 0)]);
         let mut next = vec![owner.clone()];
         let mut dirs: BTreeSet<Bytes> = BTreeSet::new();
         while let Some(owner) = next.pop() {
@@ -343,9 +357,8 @@ impl Table {
         }
     }
 
-    fn waits_of(&self, owner: &str) -> impl Iterator<Item = &Entry> {
-        let owned = self.owners.get(owner).into_iter().flatten();
-        let entries = owned.filter_map(|(dir, place)| self.lines.get(dir)?.entries.get(place));
+    fn waits_of(&self, owner: &Owner) -> impl Iterator<Item = &Entry> {
+        let entries = self.of_owner(owner);
         entries.filter(|entry| entry.granted.is_none() && entry.is_lock)
     }
 
@@ -354,6 +367,16 @@ impl Table {
         let all = line.flat_map(Line::entries);
         all.take_while(|ahead| ahead.created < entry.created)
             .filter(|ahead| ahead.is_lock)
+    }
+}
+
+/// Takes a key out of a set, and the set away with its last one.
+fn forget<O: Eq + Hash>(sets: &mut HashMap<O, BTreeSet<Bytes>>, of: &O, key: &Bytes) {
+    if let Some(keys) = sets.get_mut(of) {
+        keys.remove(key);
+        if keys.is_empty() {
+            sets.remove(of);
+        }
     }
 }
 
@@ -383,21 +406,27 @@ mod tests {
             .collect()
     }
 
+    fn settled(table: &mut Table, dir: &Bytes) -> Vec<LeaseId> {
+        let mut granted = Vec::new();
+        table.settle(dir, None, |entry| granted.push(entry.lease));
+        granted
+    }
+
     #[test]
     fn a_hand_off() {
         let mut table = Table::default();
         let dir = Bytes::from_static(b"job/");
         table.put(&kv("job/7", 2, 7), None);
         table.put(&kv("job/~x.8.a", 3, 8), None);
-        assert_eq!(table.settle(&dir, None).len(), 1);
+        assert_eq!(settled(&mut table, &dir), [LeaseId(7)]);
         assert_eq!(holders(&table, "job/"), ["7"]);
         assert_eq!(table.totals(), (1, 1));
         table.delete(&"job/7".into()).unwrap();
-        assert_eq!(table.settle(&dir, None)[0].lease, LeaseId(8));
+        assert_eq!(settled(&mut table, &dir), [LeaseId(8)]);
         assert_eq!(holders(&table, "job/"), ["~x.8.a"]);
         table.delete(&"job/~x.8.a".into()).unwrap();
         assert_eq!(table.totals(), (0, 0));
-        assert!(table.lines.is_empty() && table.owners.is_empty() && table.leases.is_empty());
+        assert!(table.lines.is_empty() && table.named.is_empty() && table.leases.is_empty());
     }
 
     #[test]
@@ -435,7 +464,8 @@ mod tests {
             table.put(&kv(key, created, lease), None);
         }
         table.settle_all(None);
-        let situation = table.situation(&"2".into(), &BTreeSet::new());
+        let owner = |lease| Owner::Lease(LeaseId(lease));
+        let situation = table.situation(&owner(2), &BTreeSet::new());
         assert_eq!(situation.owners, 2);
         let keys: Vec<Vec<&Bytes>> = situation
             .lines
@@ -443,7 +473,8 @@ mod tests {
             .map(|line| line.iter().map(|spot| &spot.key).collect())
             .collect();
         assert_eq!(keys, [["a/1", "a/2"], ["b/2", "b/1"]]);
-        assert!(table.has_older("2", Revision(5)) && !table.has_older("3", Revision(6)));
+        assert!(table.has_older(&owner(2), Revision(5)));
+        assert!(!table.has_older(&owner(3), Revision(6)));
     }
 
     const SEGMENTS: [&str; 9] = [
@@ -470,7 +501,7 @@ mod tests {
                     table.delete(&key.into());
                     model.remove(segment);
                 }
-                table.settle(&dir, None);
+                table.settle(&dir, None, |_| ());
                 let mut expected: Vec<(&RulePlace, &String)> = model
                     .iter()
                     .filter(|(_, own)| is_granted(**own, model.values().copied()))

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use latchd_proto::latchd::v1;
 
+use super::history::Past;
 use super::table::{Entry, Line};
 use crate::clock::Instant;
 use crate::service::locks::acquire::name_of;
 use crate::service::locks::keys::OwnKey;
+use crate::service::locks::note::Note;
 
 /// What wrote a key that is not this service's.
 const ETCD: &str = "etcd";
@@ -18,6 +20,7 @@ pub fn contender(entry: &Entry, position: usize, now: Instant) -> v1::Contender 
     let (mode, permits) = entry.mode.to_proto();
     let own = OwnKey::parse(entry.segment());
     let since = entry.granted.unwrap_or(entry.put_at);
+    let note = entry.note.as_deref();
     v1::Contender {
         key: entry.key.clone(),
         token: entry.created.0,
@@ -26,13 +29,13 @@ pub fn contender(entry: &Entry, position: usize, now: Instant) -> v1::Contender 
         permits,
         position: u32::try_from(position).unwrap_or(u32::MAX),
         owner: entry.owner.to_string(),
-        labels: entry.note.labels(),
+        labels: note.map_or_else(Vec::new, Note::labels),
         request_id: own.map_or_else(String::new, |own| own.attempt.to_owned()),
-        door: match entry.note.door.as_str() {
+        door: match note.map_or("", |note| &note.door) {
             "" => ETCD.to_owned(),
             door => door.to_owned(),
         },
-        at_ms: entry.note.at_ms,
+        at_ms: note.map_or(0, |note| note.at_ms),
         for_ms: since.map_or(-1, |since| millis(now.saturating_duration_since(since))),
     }
 }
@@ -62,19 +65,21 @@ pub fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// How a hold ended.
+/// A hold that has ended.
 #[must_use]
-pub fn past(entry: &Entry, how: v1::lock_event::Kind, now: Instant, ended_ms: i64) -> v1::PastHold {
+pub fn past(past: &Past) -> v1::PastHold {
+    let Past { entry, ended, .. } = past;
     let since = entry.granted.flatten();
-    let waited = entry.put_at.zip(since);
+    let between = |from: Instant, to: Instant| millis(to.saturating_duration_since(from));
     v1::PastHold {
         name: name_of(&entry.dir),
-        contender: Some(contender(entry, 0, now)),
-        how: how as i32,
-        ended_ms,
-        waited_ms: waited.map_or(-1, |(put, granted)| {
-            millis(granted.saturating_duration_since(put))
-        }),
-        held_ms: since.map_or(-1, |since| millis(now.saturating_duration_since(since))),
+        contender: Some(contender(entry, 0, *ended)),
+        how: past.how as i32,
+        ended_ms: past.ended_ms,
+        waited_ms: entry
+            .put_at
+            .zip(since)
+            .map_or(-1, |(put, granted)| between(put, granted)),
+        held_ms: since.map_or(-1, |granted| between(granted, *ended)),
     }
 }

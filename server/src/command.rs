@@ -33,6 +33,8 @@ pub enum Command {
     Txn(TxnRequest),
     /// KV.Compact: refuse reads below this revision.
     Compact(Revision),
+    /// The same, but nobody has asked for it: watches that have missed nothing go on.
+    AutoCompact(Revision),
     /// Free the space of some history that compaction has put out of reach.
     Trim,
     /// Lease.LeaseGrant.
@@ -62,7 +64,7 @@ impl Command {
     pub fn may_take_long(&self) -> bool {
         matches!(
             self,
-            Command::Compact(_) | Command::Trim | Command::Defragment
+            Command::Compact(_) | Command::AutoCompact(_) | Command::Trim | Command::Defragment
         )
     }
 

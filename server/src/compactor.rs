@@ -74,7 +74,7 @@ impl Compactor {
             return;
         };
         // Refused only where there is nothing to compact, or the server stops.
-        let Ok(pending) = self.proposer.clean_up(Command::Compact(target)) else {
+        let Ok(pending) = self.proposer.clean_up(Command::AutoCompact(target)) else {
             return;
         };
         if pending.await.is_ok() {

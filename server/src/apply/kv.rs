@@ -80,14 +80,15 @@ pub fn delete_range(
     })
 }
 
-/// Moves the compacted revision up; rows are freed by later trims.
-pub fn compact(batch: &mut Batch<'_>, revision: Revision) -> Result<Revision> {
+/// Moves the compacted revision up, because a client has `asked` for it or not; rows are freed by
+/// later trims.
+pub fn compact(batch: &mut Batch<'_>, revision: Revision, asked: bool) -> Result<Revision> {
     if revision <= batch.state().compacted {
         return Err(Error::Compacted);
     }
     if revision > batch.state().revision {
         return Err(Error::FutureRevision);
     }
-    batch.set_compacted(revision)?;
+    batch.set_compacted(revision, asked)?;
     Ok(batch.revision())
 }

@@ -17,7 +17,7 @@ use thiserror::Error as ThisError;
 use super::by_create::CreateIndex;
 use super::codec::{decode_lease, decode_record};
 use super::schema::{
-    ALARMS, FORMAT, HISTORY, KEYS, LEASES, MEMBER, MEMBER_PEERS, META, META_CLUSTER,
+    ALARMS, FORMAT, HISTORY, KEYS, LEASES, MEMBER, MEMBER_PEERS, META, META_ASKED, META_CLUSTER,
     META_COMPACTED, META_FORMAT, META_MEMBER, META_TERM,
 };
 use super::staging::StagedFile;
@@ -288,8 +288,14 @@ fn load(db: &Database) -> Result<(State, CreateIndex)> {
     if let Some((place, _)) = txn.open_table(HISTORY)?.last()? {
         state.revision = Revision(place.value().0);
     }
-    if let Some(row) = txn.open_table(META)?.get(META_COMPACTED)? {
-        state.compacted = Revision(i64::try_from(row.value()).unwrap_or(i64::MAX));
+    let meta = txn.open_table(META)?;
+    for (name, revision) in [
+        (META_COMPACTED, &mut state.compacted),
+        (META_ASKED, &mut state.asked),
+    ] {
+        if let Some(row) = meta.get(name)? {
+            *revision = Revision(i64::try_from(row.value()).unwrap_or(i64::MAX));
+        }
     }
     let mut index = CreateIndex::default();
     for row in txn.open_table(KEYS)?.iter()? {

@@ -63,3 +63,5 @@ pub const META_TERM: &str = "raft_term";
 pub const MEMBER_PEERS: &str = "peers";
 /// Name in `meta`: the compacted revision; absent before the first compaction.
 pub const META_COMPACTED: &str = "compacted";
+/// The last revision that a client asked to compact; none where there is no such row.
+pub const META_ASKED: &str = "compacted-as-asked";

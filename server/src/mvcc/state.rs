@@ -49,6 +49,9 @@ pub struct State {
     pub revision: Revision,
     /// Reads below this revision are refused.
     pub compacted: Revision,
+    /// The highest of these that a client asked for: what is older is refused, even to those who have
+    /// missed nothing.
+    pub asked: Revision,
     /// Every lease.
     pub leases: HashMap<LeaseId, Lease>,
     /// Every alarm: etcd's `AlarmType`, and the member that it is about.
@@ -67,6 +70,7 @@ impl State {
         State {
             revision: Revision::INITIAL,
             compacted: Revision::NEVER_COMPACTED,
+            asked: Revision::NEVER_COMPACTED,
             leases: HashMap::new(),
             alarms: BTreeSet::new(),
             peer_urls: None,

@@ -45,6 +45,8 @@ pub struct Snapshot {
     pub revision: Revision,
     /// The compacted revision of this state.
     pub compacted: Revision,
+    /// The compacted revision that a client asked for.
+    pub asked: Revision,
 }
 
 impl Snapshot {
@@ -263,5 +265,6 @@ fn open_snapshot(db: &Database, state: &State) -> Result<Snapshot> {
         history: txn.open_table(HISTORY)?,
         revision: state.revision,
         compacted: state.compacted,
+        asked: state.asked,
     })
 }

@@ -17,7 +17,7 @@ use super::range::{Counting, create_query};
 use super::read::View;
 use super::schema::{
     ALARMS, HISTORY, HistoryTable, KEYS, KeysTable, LEASES, LeasesTable, MEMBER, MEMBER_PEERS,
-    META, META_COMPACTED,
+    META, META_ASKED, META_COMPACTED,
 };
 use super::state::{Lease, LeaseKind, State};
 use super::store::Published;
@@ -280,10 +280,15 @@ impl<'t> Batch<'t> {
     }
 
     /// Refuses reads below `revision` from now on; [`Batch::trim`] frees the space.
-    pub fn set_compacted(&mut self, revision: Revision) -> Result<()> {
+    pub fn set_compacted(&mut self, revision: Revision, asked: bool) -> Result<()> {
         let number = u64::try_from(revision.0).unwrap_or(0);
-        self.txn.open_table(META)?.insert(META_COMPACTED, number)?;
+        let mut meta = self.txn.open_table(META)?;
+        meta.insert(META_COMPACTED, number)?;
         self.state.compacted = revision;
+        if asked {
+            meta.insert(META_ASKED, number)?;
+            self.state.asked = revision;
+        }
         self.written.dirty = true;
         Ok(())
     }

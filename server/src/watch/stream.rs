@@ -282,7 +282,14 @@ impl Watches {
         let Mode::Lagging(from) = watch.mode else {
             return Ok(None);
         };
-        if from < snapshot.compacted {
+        let untouched = untouched_since(&watch.spec.range, from, snapshot)?;
+        // A compaction that nobody asked for takes nothing from a watch that has missed nothing.
+        let gone = if untouched {
+            snapshot.asked
+        } else {
+            snapshot.compacted
+        };
+        if from < gone {
             let compacted = snapshot.compacted;
             self.watches.remove(&id);
             METRICS.watchers.dec();
@@ -293,7 +300,7 @@ impl Watches {
         }
         let spec = &watch.spec;
         let view = snapshot.view();
-        let Replayed { changes, last } = if untouched_since(&spec.range, from, snapshot)? {
+        let Replayed { changes, last } = if untouched {
             Replayed {
                 changes: Vec::new(),
                 last: snapshot.revision,

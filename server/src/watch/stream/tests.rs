@@ -122,6 +122,36 @@ fn a_watch_on_an_unchanged_key_is_active_without_a_replay() {
     assert!(watches.watches.values().all(|watch| active(watch)));
 }
 
+/// "A single-key watch whose key exists with mod revision < start needs no replay: active at once,
+/// also when auto-compaction has passed start. Explicit Compact keeps etcd's answer."
+#[test]
+fn a_watch_that_has_missed_nothing_outlives_what_nobody_asked_for() {
+    let f = Fixture::new();
+    f.put("k", "1"); // 2
+    for value in ["1", "2", "3"] {
+        f.put("other", value); // 3, 4, 5
+    }
+    let compact = |command| drop(f.proposer.propose(command).unwrap());
+    compact(Command::AutoCompact(Revision(5)));
+    let mut watches = f.watches();
+    watches.create(WatchId(0), spec("k", "", Some(3)));
+    assert_eq!(drain(&mut watches), []);
+    f.put("k", "2"); // 6
+    assert_eq!(drain(&mut watches), [(0, 6, vec![6])]);
+    let ends = |key, start| {
+        let mut watches = f.watches();
+        watches.create(WatchId(0), spec(key, "", Some(start)));
+        let next = watches.next().now_or_never();
+        matches!(next, Some(Ok(Delivery::Compacted { .. })))
+    };
+    // These may have missed something: a change of theirs, or all that became of a key that is gone.
+    assert!(ends("other", 3) && ends("gone", 3) && ends("k", 3));
+    f.put("last", "1"); // 7
+    assert!(!ends("other", 6), "it was last written at 5");
+    compact(Command::Compact(Revision(7)));
+    assert!(ends("other", 6) && !ends("other", 7));
+}
+
 #[test]
 fn a_future_start_drops_what_comes_before_it() {
     let f = Fixture::new();

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use latchd_proto::latchd::v1::Deadlock;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -61,6 +62,8 @@ struct Entry {
     over: CancellationToken,
     epoch: i64,
     limited: bool,
+    /// What it is for.
+    keys: Vec<Bytes>,
 }
 
 /// Request IDs that were released; the oldest are forgotten.
@@ -107,7 +110,14 @@ impl Attempts {
         if state.released.ids.contains(id) {
             return Err(Refusal::Cancelled);
         }
+        let keys: Vec<Bytes> = ask.wanted.iter().map(|w| w.key.clone()).collect();
         if let Some(entry) = state.calls.get(id) {
+            if entry.keys != keys {
+                return Err(Refusal::Invalid(format!(
+                    "request_id {:?} is that of another Acquire under way; give each its own",
+                    id.1
+                )));
+            }
             entry.stop.send_replace(Some(Stop::Superseded));
             return Ok(Err(entry.over.clone()));
         }
@@ -118,6 +128,7 @@ impl Attempts {
             over: over.clone(),
             epoch: ask.holder.epoch,
             limited: matches!(ask.wait, Wait::For(_)),
+            keys,
         };
         state.calls.insert(id.clone(), entry);
         Ok(Ok(Running {
@@ -241,6 +252,16 @@ mod tests {
         assert!(!again.is_finished());
         drop(first);
         again.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn another_request_has_another_id() {
+        let attempts = Attempts::default();
+        let _first = attempts.begin(&ask("a")).await.unwrap();
+        let mut other = ask("a");
+        other.wanted[0].key = "job/~r.7.a".into();
+        let refused = attempts.begin(&other).await.map(drop);
+        assert!(matches!(refused, Err(Refusal::Invalid(_))));
     }
 
     #[tokio::test]

@@ -114,8 +114,11 @@ impl Keeper {
 
     /// Keeps the ledger as soon as deadlocks are possible, though nobody may ever call this service.
     pub async fn mind_etcds_clients(self) {
-        self.0.backend.entangled().await;
-        self.ledger();
+        let possible = self.0.backend.entangled();
+        let possible = self.0.stopping.run_until_cancelled(possible).await;
+        if possible.is_some() && !self.0.stopping.is_cancelled() {
+            self.ledger();
+        }
     }
 
     /// Does what a call that is gone has left to do.

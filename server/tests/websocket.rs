@@ -8,14 +8,11 @@ use common::json::{Gateway, b64};
 use common::socket::Socket;
 use common::{Fixture, soon, until_count};
 use futures::{SinkExt, StreamExt};
-use http::{Request, Response};
+use http::Request;
 use http_body_util::Full;
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::{WebSocketStream, client_async};
 
 fn gateway(fixture: &Fixture) -> Gateway {
     Gateway(fixture.server().addresses()[0])

@@ -74,7 +74,17 @@ async fn a_deadlock_of_etcds_clients_is_reported() {
     let deadlocks = listed.into_inner().deadlocks;
     assert_eq!(deadlocks.len(), 1, "{deadlocks:?}");
     assert_eq!(deadlocks[0].waits.len(), 2);
+    // It is over with any key in it, be it one that waits or one that holds.
     service.etcd.lease_revoke(a).await.unwrap();
+    let listed = service.locks.list(ListRequest::default()).await.unwrap();
+    assert!(listed.into_inner().deadlocks.is_empty());
+    let c = service.lease().await;
+    for (name, lease) in [("z", c), ("z", b), ("y", c)] {
+        go_put(&mut service, name, lease).await;
+    }
+    let listed = service.locks.list(ListRequest::default()).await.unwrap();
+    assert_eq!(listed.into_inner().deadlocks.len(), 1);
+    service.etcd.delete(format!("y/{b:x}"), None).await.unwrap();
     let listed = service.locks.list(ListRequest::default()).await.unwrap();
     assert!(listed.into_inner().deadlocks.is_empty());
 }

@@ -22,8 +22,8 @@ const HISTORIES: u64 = 1000;
 /// How many of them are under way at once: they share commits.
 const AT_ONCE: u64 = 100;
 /// How many contend in each, and how often.
-const CONTENDERS: u64 = 3;
-const TURNS: usize = 2;
+const CONTENDERS: u64 = 4;
+const TURNS: usize = 1;
 
 /// The ways to ask.
 #[derive(Clone, Copy)]
@@ -53,6 +53,7 @@ struct Contender {
 
 impl Contender {
     async fn play(mut self) -> Vec<AcquireResponse> {
+        self.lease = grant(self.backend()).await;
         let mut granted = Vec::new();
         for _ in 0..TURNS {
             match self.dice.below(8) {
@@ -141,7 +142,7 @@ impl Contender {
     async fn be_someone_else(&mut self) {
         let lease = grant(self.backend()).await;
         let (key, lease) = match self.dice.below(4) {
-            0 => (format!("{}/odd", self.name), 0),
+            0 => (format!("{}/odd-{:x}", self.name, lease.0), 0),
             1 => (format!("{}/deep/{:x}", self.name, lease.0), lease.0),
             _ => (format!("{}/{:x}", self.name, lease.0), lease.0),
         };
@@ -183,7 +184,7 @@ impl Family {
                 let contender = Contender {
                     dice: Dice::new(self.seed + first * CONTENDERS + number),
                     name: format!("h/{}", first + number % AT_ONCE),
-                    lease: grant(&backend).await,
+                    lease: LeaseId::NONE,
                     keeper: keeper.clone(),
                     family: self,
                 };

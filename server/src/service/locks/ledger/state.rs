@@ -17,6 +17,7 @@ use crate::service::locks::acquire::name_of;
 use crate::service::locks::ask::Holder;
 use crate::service::locks::attempts::{AttemptId, Attempts};
 use crate::service::locks::deadlock::{self, Verdict};
+use crate::service::locks::keys;
 use crate::service::locks::refusal;
 use crate::service::locks::txns::SESSIONS;
 use crate::types::{LeaseId, Revision};
@@ -159,7 +160,8 @@ impl State {
                 self.left(entry, how, now, &mut facts);
             }
         }
-        self.settle(touched, &joined, now, &mut facts);
+        self.settle(&touched, &joined, now, &mut facts);
+        self.review(&touched);
         facts.lost.retain(|(lease, _)| !facts.ended.contains(lease));
         self.count();
         facts
@@ -168,7 +170,6 @@ impl State {
     /// A key of a line is gone.
     fn left(&mut self, entry: Box<Entry>, how: Kind, now: Instant, facts: &mut Facts) {
         self.sacrificed.remove(&entry.key);
-        self.unresolved.retain(|keys, _| !keys.contains(&entry.key));
         if !entry.is_lock {
             return;
         }
@@ -197,7 +198,7 @@ impl State {
     /// Grants what can be granted, and says who waits.
     fn settle(
         &mut self,
-        touched: BTreeSet<Bytes>,
+        touched: &BTreeSet<Bytes>,
         joined: &[&Bytes],
         now: Instant,
         facts: &mut Facts,
@@ -208,7 +209,7 @@ impl State {
             ..Facts::default()
         };
         for dir in touched {
-            self.table.settle(&dir, Some(now), |entry| {
+            self.table.settle(dir, Some(now), |entry| {
                 if entry.is_lock {
                     if let Some(put) = entry.put_at {
                         METRICS.lock_waited(now.saturating_duration_since(put));
@@ -347,6 +348,31 @@ impl State {
         METRICS.deadlocks_reported.inc();
         self.unresolved.insert(keys, deadlock.clone());
         Some(deadlock)
+    }
+
+    /// Takes away what is no deadlock any more, after something has become of these directories.
+    fn review(&mut self, touched: &BTreeSet<Bytes>) {
+        if self.unresolved.is_empty() {
+            return;
+        }
+        let concerned =
+            |key: &Bytes| keys::split(key).is_some_and(|(dir, _)| touched.contains(dir));
+        let mut unresolved = std::mem::take(&mut self.unresolved);
+        unresolved.retain(|keys, _| !keys.iter().any(concerned) || self.is_stuck(keys));
+        self.unresolved = unresolved;
+    }
+
+    /// Whether these still wait for one another.
+    fn is_stuck(&self, waits: &BTreeSet<Bytes>) -> bool {
+        let mut waits = waits.iter().map(|key| self.table.entry(key));
+        waits.all(|entry| {
+            let waits = |entry: &&Entry| entry.granted.is_none();
+            entry.filter(waits).is_some_and(|entry| {
+                let situation = self.table.situation(&entry.owner, &self.sacrificed);
+                let stuck = situation.deadlock_of(0, |_| deadlock::Kind::Foreign);
+                stuck.is_some()
+            })
+        })
     }
 
     /// Deadlocks that are still there.

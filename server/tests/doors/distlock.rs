@@ -284,6 +284,29 @@ async fn garbage() {
     assert_eq!(socket.ask(request("connect alice")).await.0, "OK");
 }
 
+/// A client that does not read costs itself alone.
+#[tokio::test]
+async fn who_stops_reading_is_not_read_from() {
+    let fixture = open().await;
+    let mut deaf = Socket::open(&fixture, "").await;
+    // Each is answered with as much: an action that nobody knows is told by its name.
+    let asked = json!({"action": "x".repeat(60_000)}).to_string();
+    let mut sent = 0;
+    while let Ok(taken) = tokio::time::timeout(
+        Duration::from_secs(1),
+        deaf.0.send(Message::text(asked.clone())),
+    )
+    .await
+    {
+        taken.unwrap();
+        sent += 1;
+        assert!(sent < 10_000, "everything is taken");
+    }
+    let mut polite = Socket::open(&fixture, "").await;
+    assert_eq!(polite.ask(request("connect alice")).await.0, "OK");
+    assert_eq!(polite.ask(request("lock job")).await.0, "OK");
+}
+
 #[tokio::test]
 async fn each_limit_has_its_answer() {
     let fixture = open_with(|config| {

@@ -221,6 +221,29 @@ async fn lines_may_end_in_lf_alone() {
     }
 }
 
+#[tokio::test]
+async fn garbage_and_half_lines() {
+    let fixture = open().await;
+    let mut client = Client::connect(elock(&fixture)).await;
+    assert_eq!(client.ask("lock job").await, "200 Acquired");
+    client.send(b"\0\xff\xfe\n").await;
+    let answered = client.hear().await.unwrap();
+    assert!(answered.starts_with("400 Unknown command: "), "{answered}");
+    for garbage in ["", "  ", "GET / HTTP/1.1", "lock  "] {
+        let answered = client.ask(garbage).await;
+        assert!(answered.starts_with("400 Unknown command: "), "{answered}");
+    }
+    for byte in b"unlock jo" {
+        client.send([*byte]).await;
+        tokio::task::yield_now().await;
+    }
+    let mut other = Client::connect(elock(&fixture)).await;
+    assert_eq!(other.ask("lock job").await, "409 Unavailable");
+    client.send("b\r").await;
+    client.send("\n").await;
+    assert_eq!(client.hear().await.unwrap(), "200 Unlocked");
+}
+
 /// An ID is a name for its session only with the token in it, and the store has only a hash of that.
 #[tokio::test]
 async fn ids_cannot_be_guessed() {

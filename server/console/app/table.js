@@ -104,6 +104,13 @@ export class Table {
     }
     attribute(this.#grid, "aria-rowcount", items.length);
     this.#list.count = items.length;
+    if (id === null && this.#chosen !== null) this.#goToChosen();
+  }
+
+  /** Brings the row that is open into sight, where it was open before there were rows. */
+  #goToChosen() {
+    const index = this.items.findIndex((item) => this.#options.idOf(item) === this.#chosen);
+    if (index >= 0) this.moveTo(index);
   }
 
   /** What the rows say may have changed. */

@@ -47,6 +47,8 @@ export class VirtualList {
   /** Scrolls until a row is in sight. */
   reveal(index) {
     const height = this.#height();
+    // There may be rows that have not been drawn yet.
+    this.#resize(height);
     const above = this.#body.offsetTop;
     const [from, to] = [index * height, (index + 1) * height];
     const { scrollTop, clientHeight } = this.#scroller;

@@ -89,6 +89,13 @@ test("ten thousand locks scroll without long tasks, while others change", async 
   await tab.close();
 });
 
+test("a lock's own address brings its row into sight", async () => {
+  const tab = await Tab.open(browser, server, { place: `#/lock/${b64(nameOf(7000)).replaceAll("/", "_")}` });
+  await tab.says("#detail-name", nameOf(7000));
+  await tab.row(nameOf(7000)).waitFor();
+  await tab.close();
+});
+
 test("a queue of a thousand scrolls, too", async () => {
   const tab = await Tab.open(browser, server, { place: `#/lock/${b64("crowd")}` });
   await tab.says(".detail h3", `1 hold, ${WAITERS - 1} wait`);

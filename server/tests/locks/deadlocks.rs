@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use etcd_client::PutOptions;
+use etcd_client::{PutOptions, Txn, TxnOp};
 use futures::FutureExt;
 use latchd_proto::latchd::v1::{
     AcquireRequest, HistoryRequest, ListRequest, ReleaseRequest, WatchRequest,
@@ -59,6 +59,27 @@ async fn a_go_mutex_closes_the_cycle() {
     go_put(&mut service, "x", go).await;
     let status = soon(waiting).await.unwrap().unwrap_err();
     assert_names(&status, &["ann waits for", &format!("{go:x} waits for")]);
+}
+
+/// Whoever piles up keys of one lease in one line waits for itself. That is told once, and the search
+/// costs the others nothing.
+#[tokio::test]
+async fn a_pile_of_keys_in_one_line_is_one_deadlock() {
+    let mut service = Service::start().await;
+    assert!(service.list().await.is_empty());
+    let lease = service.lease().await;
+    for part in 0..20 {
+        let put = |n| {
+            let key = format!("pile/~x.{lease:x}.a{part}-{n}");
+            TxnOp::put(key, "", Some(PutOptions::new().with_lease(lease)))
+        };
+        let puts: Vec<TxnOp> = (0..100).map(put).collect();
+        service.etcd.txn(Txn::new().and_then(puts)).await.unwrap();
+    }
+    let listed = soon(service.locks.list(ListRequest::default())).await;
+    let listed = listed.unwrap().into_inner();
+    assert_eq!(listed.locks[0].waiting.len(), 1900);
+    assert_eq!(listed.deadlocks.len(), 1, "{:?}", listed.deadlocks);
 }
 
 /// "With none in it, it is reported only."

@@ -99,14 +99,18 @@ impl<K: Clone> Situation<K> {
     fn waits(&self, stuck: &[bool]) -> BTreeMap<usize, Vec<(At, BTreeSet<usize>)>> {
         let mut waits: BTreeMap<usize, Vec<(At, BTreeSet<usize>)>> = BTreeMap::new();
         for (number, line) in self.lines.iter().enumerate() {
+            let (mut ahead, mut passed) = (Ahead::default(), 0);
             each_waiting(line, stuck, |place| {
-                let ahead = line.iter().filter(|spot| {
-                    let shares = line[place].mode == Mode::Shared && spot.mode == Mode::Shared;
-                    spot.created < line[place].created && stuck[spot.owner] && !shares
-                });
-                let owners = ahead.map(|spot| spot.owner).collect();
-                let own = waits.entry(line[place].owner).or_default();
-                own.push(((number, place), owners));
+                let wait = &line[place];
+                // One pass over the line, however many wait in it.
+                while line[passed].created < wait.created {
+                    if stuck[line[passed].owner] {
+                        ahead.add(&line[passed]);
+                    }
+                    passed += 1;
+                }
+                let own = waits.entry(wait.owner).or_default();
+                own.push(((number, place), ahead.of(wait.mode).clone()));
             });
         }
         waits
@@ -179,6 +183,31 @@ impl<K: Clone> Situation<K> {
 
     fn at(&self, (line, place): At) -> &Spot<K> {
         &self.lines[line][place]
+    }
+}
+
+/// The owners of keys that are older than some key.
+#[derive(Default)]
+struct Ahead {
+    all: BTreeSet<usize>,
+    /// Those with a key that is not shared.
+    unshared: BTreeSet<usize>,
+}
+
+impl Ahead {
+    fn add<K>(&mut self, spot: &Spot<K>) {
+        self.all.insert(spot.owner);
+        if spot.mode != Mode::Shared {
+            self.unshared.insert(spot.owner);
+        }
+    }
+
+    /// Those in the way of a key of that mode.
+    fn of(&self, mode: Mode) -> &BTreeSet<usize> {
+        match mode {
+            Mode::Shared => &self.unshared,
+            Mode::Exclusive | Mode::Permit(_) => &self.all,
+        }
     }
 }
 

@@ -1,14 +1,15 @@
 //! What the book says, and what each change makes of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bytes::Bytes;
-use latchd_proto::latchd::v1::{self, lock_event::Kind};
+use latchd_proto::latchd::v1::{self, deadlock::Wait, lock_event::Kind};
 use latchd_proto::mvccpb::{Event, KeyValue, event::EventType};
 use tracing::warn;
 
 use super::history::{History, Past};
 use super::intents::{Intent, Intents};
+use super::owner::Owner;
 use super::table::{Entry, Put, Table};
 use super::told;
 use crate::clock::{self, Instant};
@@ -29,9 +30,13 @@ pub struct State {
     since_ms: i64,
     /// Victims whose keys are about to go.
     sacrificed: BTreeSet<Bytes>,
-    /// Deadlocks that nobody here can resolve, by the keys of their waits.
-    unresolved: BTreeMap<BTreeSet<Bytes>, v1::Deadlock>,
+    /// Deadlocks that nobody here can resolve.
+    unresolved: BTreeMap<Circle, v1::Deadlock>,
 }
+
+/// Who waits in a deadlock, and for which names. However many keys somebody piles up in one line, it
+/// is one deadlock, told once.
+type Circle = BTreeSet<(Bytes, String)>;
 
 /// What a revision did, for others.
 #[derive(Default)]
@@ -250,9 +255,14 @@ impl State {
     /// Looks for deadlocks that have come with keys that wait. Returns those that are new, and the
     /// Acquire to abort for each; what cannot be aborted is only reported.
     pub fn deadlocks(&mut self, suspects: Vec<Bytes>, attempts: &Attempts) -> Vec<Found> {
+        let owners = suspects.iter().filter_map(|key| self.suspected(key));
+        let mut owners: Vec<Owner> = owners.collect();
+        // Each once: what is found is the owner's, whichever of its keys began to wait.
+        let mut known = HashSet::new();
+        owners.retain(|owner| known.insert(owner.clone()));
         let mut all = Vec::new();
-        for suspect in suspects {
-            while let Some(verdict) = self.deadlock_of(&suspect, attempts) {
+        for owner in owners {
+            while let Some(verdict) = self.deadlock_of(&owner, attempts) {
                 let found = self.judge(verdict);
                 let resolved = found.as_ref().is_some_and(|found| found.victim.is_some());
                 all.extend(found);
@@ -276,7 +286,7 @@ impl State {
             Some(attempt)
         });
         if victim.is_none() {
-            let deadlock = self.report(verdict.cycle, deadlock)?;
+            let deadlock = self.report(deadlock)?;
             return Some(Found { deadlock, victim });
         }
         warn!(
@@ -288,14 +298,17 @@ impl State {
         Some(Found { deadlock, victim })
     }
 
-    fn deadlock_of(&self, suspect: &Bytes, attempts: &Attempts) -> Option<Verdict<Bytes>> {
-        let entry = self.table.entry(suspect)?;
-        let waits = entry.granted.is_none() && !self.sacrificed.contains(suspect);
-        // Nobody waits for an owner that has nothing older, so it can close no circle.
-        if !waits || !entry.is_lock || !self.table.has_older(&entry.owner, entry.created) {
-            return None;
-        }
-        let situation = self.table.situation(&entry.owner, &self.sacrificed);
+    /// The owner of a key that waits, unless nobody can wait for that owner.
+    fn suspected(&self, key: &Bytes) -> Option<Owner> {
+        let entry = self.table.entry(key)?;
+        let waits = entry.granted.is_none() && !self.sacrificed.contains(key);
+        // Who has nothing older can close no circle.
+        let suspected = waits && entry.is_lock && self.table.has_older(&entry.owner, entry.created);
+        suspected.then(|| entry.owner.clone())
+    }
+
+    fn deadlock_of(&self, owner: &Owner, attempts: &Attempts) -> Option<Verdict<Bytes>> {
+        let situation = self.table.situation(owner, &self.sacrificed);
         situation.deadlock_of(0, |key| {
             match self.attempt(key).and_then(|id| attempts.waits(&id)) {
                 Some(limited) => deadlock::Kind::Ours { limited },
@@ -323,7 +336,7 @@ impl State {
         let waits = cycle.iter().filter_map(|key| self.table.entry(key));
         v1::Deadlock {
             waits: waits
-                .map(|entry| v1::deadlock::Wait {
+                .map(|entry| Wait {
                     name: name_of(&entry.dir),
                     owner: entry.owner.to_string(),
                     key: entry.key.clone(),
@@ -336,9 +349,12 @@ impl State {
     }
 
     /// None if it was reported before.
-    fn report(&mut self, cycle: Vec<Bytes>, deadlock: v1::Deadlock) -> Option<v1::Deadlock> {
-        let keys: BTreeSet<Bytes> = cycle.into_iter().collect();
-        if self.unresolved.contains_key(&keys) {
+    fn report(&mut self, deadlock: v1::Deadlock) -> Option<v1::Deadlock> {
+        let waits = deadlock.waits.iter();
+        let circle: Circle = waits
+            .map(|wait| (wait.name.clone(), wait.owner.clone()))
+            .collect();
+        if self.unresolved.contains_key(&circle) {
             return None;
         }
         warn!(
@@ -346,7 +362,7 @@ impl State {
             "deadlock: no wait in it is this server's to abort"
         );
         METRICS.deadlocks_reported.inc();
-        self.unresolved.insert(keys, deadlock.clone());
+        self.unresolved.insert(circle, deadlock.clone());
         Some(deadlock)
     }
 
@@ -356,15 +372,17 @@ impl State {
             return;
         }
         let concerned =
-            |key: &Bytes| keys::split(key).is_some_and(|(dir, _)| touched.contains(dir));
+            |wait: &Wait| keys::split(&wait.key).is_some_and(|(dir, _)| touched.contains(dir));
         let mut unresolved = std::mem::take(&mut self.unresolved);
-        unresolved.retain(|keys, _| !keys.iter().any(concerned) || self.is_stuck(keys));
+        unresolved.retain(|_, deadlock| {
+            !deadlock.waits.iter().any(concerned) || self.is_stuck(&deadlock.waits)
+        });
         self.unresolved = unresolved;
     }
 
     /// Whether these still wait for one another.
-    fn is_stuck(&self, waits: &BTreeSet<Bytes>) -> bool {
-        let mut waits = waits.iter().map(|key| self.table.entry(key));
+    fn is_stuck(&self, waits: &[Wait]) -> bool {
+        let mut waits = waits.iter().map(|wait| self.table.entry(&wait.key));
         waits.all(|entry| {
             let waits = |entry: &&Entry| entry.granted.is_none();
             entry.filter(waits).is_some_and(|entry| {

@@ -322,14 +322,16 @@ impl Table {
     pub fn situation(&self, owner: &Owner, gone: &BTreeSet<Bytes>) -> Situation<Bytes> {
         let mut numbers: HashMap<Owner, usize> = HashMap::from([(owner.clone(), 0)]);
         let mut next = vec![owner.clone()];
-        let mut dirs: BTreeSet<Bytes> = BTreeSet::new();
+        // How far each line has been gone through: once, however many wait in it.
+        let mut passed: BTreeMap<Bytes, Revision> = BTreeMap::new();
         while let Some(owner) = next.pop() {
             for entry in self
                 .waits_of(&owner)
                 .filter(|entry| !gone.contains(&entry.key))
             {
-                dirs.insert(entry.dir.clone());
-                for ahead in self.ahead_of(entry) {
+                let from = passed.entry(entry.dir.clone()).or_default();
+                let start = std::mem::replace(from, entry.created.max(*from));
+                for ahead in self.between(&entry.dir, start, entry.created) {
                     let number = numbers.len();
                     numbers.entry(ahead.owner.clone()).or_insert_with(|| {
                         next.push(ahead.owner.clone());
@@ -353,7 +355,7 @@ impl Table {
         };
         Situation {
             owners: numbers.len(),
-            lines: dirs.iter().filter_map(line).collect(),
+            lines: passed.keys().filter_map(line).collect(),
         }
     }
 
@@ -362,11 +364,14 @@ impl Table {
         entries.filter(|entry| entry.granted.is_none() && entry.is_lock)
     }
 
-    fn ahead_of<'t>(&'t self, entry: &'t Entry) -> impl Iterator<Item = &'t Entry> {
-        let line = self.lines.get(&entry.dir).into_iter();
-        let all = line.flat_map(Line::entries);
-        all.take_while(|ahead| ahead.created < entry.created)
-            .filter(|ahead| ahead.is_lock)
+    /// The locks of a line that were created from `start` on and before `end`.
+    fn between(&self, dir: &Bytes, start: Revision, end: Revision) -> impl Iterator<Item = &Entry> {
+        let line = self.lines.get(dir).into_iter();
+        let from = (start, Bytes::new());
+        line.flat_map(move |line| line.entries.range(from.clone()..))
+            .map(|(_, entry)| entry.as_ref())
+            .take_while(move |entry| entry.created < end)
+            .filter(|entry| entry.is_lock)
     }
 }
 

@@ -307,6 +307,9 @@ async fn a_server_with_tls_is_verified() {
         let output = soon(command.output()).await.unwrap();
         assert_eq!(stdout(&output), "ran\n", "{output:?}");
     }
+    let unverified = [&lock[..2], &["--insecure-skip-tls-verify"], &lock[2..]].concat();
+    let output = latchctl(url.clone()).output(&unverified).await;
+    assert_eq!(stdout(&output), "ran\n", "{output:?}");
     for (options, advice) in [
         (vec![], "--cacert"),
         (vec!["--cacert", &stranger], "--cacert"),

@@ -1,10 +1,13 @@
 //! How a server proves who it is, and this client.
 
+mod unverified;
+
 use std::fmt;
 
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use crate::error::{Error, Result};
+use unverified::Unverified;
 
 /// TLS towards the servers: by default with the system's roots and without a client certificate.
 ///
@@ -25,6 +28,7 @@ pub struct Tls {
     ca: Option<Vec<u8>>,
     identity: Option<(Vec<u8>, Vec<u8>)>,
     server_name: Option<String>,
+    is_unverified: bool,
 }
 
 impl Tls {
@@ -60,20 +64,33 @@ impl Tls {
         self
     }
 
+    /// Takes any certificate of a server, as `etcdctl --insecure-skip-tls-verify` does. Whoever is
+    /// between can then read and change everything, and grant any lock: it is for looking for what is
+    /// wrong with certificates. [`with_ca_pem`](Tls::with_ca_pem) has no effect beside it.
+    #[must_use]
+    pub fn with_verification_skipped(mut self) -> Self {
+        self.is_unverified = true;
+        self
+    }
+
     /// The endpoint, over TLS.
     pub(crate) fn apply(&self, endpoint: Endpoint) -> Result<Endpoint> {
-        endpoint
-            .tls_config(self.config())
-            .map_err(|error| Error::Invalid {
-                what: format!(
-                    "the TLS options: {}; give certificates and keys in PEM",
-                    cause(&error)
-                ),
-            })
+        let config = self.config();
+        let secured = match self.is_unverified {
+            true => endpoint.tls_config_with_verifier(config, Unverified::new()),
+            false => endpoint.tls_config(config),
+        };
+        secured.map_err(|error| Error::Invalid {
+            what: format!(
+                "the TLS options: {}; give certificates and keys in PEM",
+                cause(&error)
+            ),
+        })
     }
 
     fn config(&self) -> ClientTlsConfig {
         let mut config = match &self.ca {
+            _ if self.is_unverified => ClientTlsConfig::new(),
             Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
             None => ClientTlsConfig::new().with_native_roots(),
         };
@@ -101,6 +118,7 @@ impl fmt::Debug for Tls {
             .field("own_ca", &self.ca.is_some())
             .field("identity", &self.identity.is_some())
             .field("server_name", &self.server_name)
+            .field("unverified", &self.is_unverified)
             .finish()
     }
 }

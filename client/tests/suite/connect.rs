@@ -176,6 +176,13 @@ async fn tls_with_certificates_on_both_sides() {
     let client = soon(Client::connect([bare], options())).await;
     use_it(&client.expect("a client"), "job").await;
 
+    // Any server will do, but this one still wants to know its clients.
+    let (certificate, key) = certificates.client.clone();
+    let unverified = Tls::new().with_verification_skipped();
+    let known = unverified.clone().with_identity_pem(certificate, key);
+    let client = soon(Client::connect([&etcd.endpoint], patient().with_tls(known)));
+    use_it(&client.await.expect("a client"), "job").await;
+
     let hasty = || Options::default().with_request_timeout(std::time::Duration::from_millis(500));
     let strangers = [
         (
@@ -183,6 +190,7 @@ async fn tls_with_certificates_on_both_sides() {
             mutual.clone().with_server_name("other.test"),
         ),
         ("no certificate", tls),
+        ("no certificate, and none asked for", unverified),
         (
             "the system's roots",
             Tls::new().with_server_name("locks.test"),

@@ -47,8 +47,8 @@ fn every_scenario_runs_and_leaves_nothing() -> Result<()> {
     let cases = figures["cases"].as_array().context("no cases")?;
     assert_eq!(
         cases.len(),
-        13,
-        "six closed loops with 1 and 16 clients, and one fan-out"
+        15,
+        "seven closed loops with 1 and 16 clients, and one fan-out"
     );
     for case in cases {
         let median = &case["systems"]["floor"]["median"];

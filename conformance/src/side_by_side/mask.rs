@@ -61,6 +61,10 @@ const ID_DIGITS: usize = 13;
 pub fn mask(text: &str, arguments: &[String], names: &Names) -> String {
     // Go puts one space or two there, as the hash of etcd's binary decides.
     let mut text = text.replace("  alarm:", " alarm:");
+    // etcdctl pads an ID to sixteen digits, and one in sixteen has fewer.
+    for padded in ["Member ", " in cluster "] {
+        text = text.replace(&format!("{padded} "), padded);
+    }
     for (own, name) in names {
         text = text.replace(own, name);
     }
@@ -166,6 +170,12 @@ mod tests {
         let arguments: Vec<String> = command.split(' ').map(str::to_owned).collect();
         let names = vec![("127.0.0.1:23790".to_owned(), "<client>")];
         mask(text, &arguments, &names)
+    }
+
+    #[test]
+    fn a_shorter_id_is_no_difference() {
+        let padded = "Member  bf9071f4639c75c updated in cluster  bf9071f4639c75d";
+        assert_eq!(masked(padded, "x"), "Member <id> updated in cluster <id>");
     }
 
     #[test]

@@ -256,3 +256,18 @@ pub(crate) fn flatten<T>(
         },
     }
 }
+
+/// What a release in the background answers, if it does so within the time for a request; it goes on in
+/// any case. There may be nothing to release.
+pub(crate) async fn released_within(
+    after: Duration,
+    releasing: Option<JoinHandle<Result<()>>>,
+) -> Result<()> {
+    match releasing {
+        None => Ok(()),
+        Some(releasing) => match timeout(after, releasing).await {
+            Ok(released) => flatten(released),
+            Err(_) => Err(Error::NoAnswer { after }),
+        },
+    }
+}

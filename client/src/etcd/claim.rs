@@ -2,7 +2,6 @@
 
 use etcd_client::{Txn, TxnResponse};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use super::answers::{self, Joined, Look, Target, Tried};
 use super::requests::{self, Contender, Depth, Place};
@@ -12,7 +11,7 @@ use crate::ask::{Ask, Wait};
 use crate::clock::{self, Moment};
 use crate::error::{Error, Result};
 use crate::keys;
-use crate::lane::{Seat, flatten};
+use crate::lane::{Seat, flatten, released_within};
 use crate::retry::Backoff;
 use crate::types::{Loss, Revision};
 
@@ -282,13 +281,7 @@ impl Claim {
 
     async fn release_now(&mut self) -> Result<()> {
         let after = self.seat.lane().client().request_timeout();
-        match self.release_in_background() {
-            Some(releasing) => match timeout(after, releasing).await {
-                Ok(released) => flatten(released),
-                Err(_) => Err(Error::NoAnswer { after }),
-            },
-            None => Ok(()),
-        }
+        released_within(after, self.release_in_background()).await
     }
 
     fn release_in_background(&mut self) -> Option<JoinHandle<Result<()>>> {

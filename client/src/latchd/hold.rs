@@ -5,7 +5,6 @@ use std::sync::Arc;
 use latchd_proto::latchd::v1::{self, AcquireRequest, AcquireResponse};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 use tonic::Status;
 
 use super::bond::Bond;
@@ -15,7 +14,7 @@ use crate::ask::{Ask, Wait};
 use crate::clock::{self, Moment};
 use crate::error::{Error, Result};
 use crate::keys;
-use crate::lane::{Lane, Seat, flatten};
+use crate::lane::{Lane, Seat, released_within};
 use crate::refusal::{self, Reason};
 use crate::retry::Backoff;
 use crate::types::{Loss, Mode, Revision};
@@ -225,13 +224,7 @@ impl Hold {
     /// Lets go. It goes on in the background if this is dropped, or takes longer than a request may.
     pub(crate) async fn release(mut self) -> Result<()> {
         let after = self.lane().client().request_timeout();
-        match self.release_in_background() {
-            Some(releasing) => match timeout(after, releasing).await {
-                Ok(released) => flatten(released),
-                Err(_) => Err(Error::NoAnswer { after }),
-            },
-            None => Ok(()),
-        }
+        released_within(after, self.release_in_background()).await
     }
 
     fn release_in_background(&mut self) -> Option<JoinHandle<Result<()>>> {

@@ -243,7 +243,10 @@ async fn latchds_variable_wins_over_etcds_and_a_flag_over_both() -> Result<()> {
         .member("varna")
         .variable("ETCD_NAME", "sofia")
         .variable("LATCHD_NAME", "varna");
-    member_is(&spec.start().await?, "varna").await?;
+    let mut first = spec.start().await?;
+    member_is(&first, "varna").await?;
+    // The second one takes the same port.
+    first.kill().await?;
     let spec = spec.flag("--name=plovdiv").member("plovdiv");
     member_is(&spec.start().await?, "plovdiv").await
 }

@@ -43,7 +43,7 @@ test("two tabs contend for one lock", async () => {
   await second.picture("try");
   await press(first, "Unlock");
   await has(second, "fight", "held");
-  assert.equal(await first.page.locator("#try-state li").count(), 0);
+  await first.page.locator("#try-state li").waitFor({ state: "detached" });
   const { locks } = await server.post("/v1/locks/list", { prefix: b64("fight") });
   assert.equal(locks[0].holders[0].door, "distlock");
   await press(first, "Lock");

@@ -3,6 +3,7 @@
 use std::{path::Path, process::ExitStatus, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::{Child, ChildStdin, Command},
@@ -11,7 +12,8 @@ use tokio::{
 
 use crate::wait::within;
 
-/// A running child. Dropping it kills it, and nothing but it.
+/// A running child. Dropping it kills it, and nothing but it, and waits until it is gone: whoever
+/// comes next may take its port and its files.
 pub struct Process {
     name: String,
     child: Child,
@@ -212,6 +214,20 @@ impl Process {
     }
 }
 
+impl Drop for Process {
+    fn drop(&mut self) {
+        let pid = self.child.id().and_then(|id| i32::try_from(id).ok());
+        let Some(pid) = pid.and_then(Pid::from_raw) else {
+            return;
+        };
+        // It has ended already where this fails.
+        let _ = self.child.start_kill();
+        // Tokio still wants to know how it ended.
+        let leave = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let _ = waitid(WaitId::Pid(pid), leave);
+    }
+}
+
 impl Exit {
     /// The exit code; −1 when a signal ended it.
     #[must_use]
@@ -257,12 +273,15 @@ async fn output_until(
     .await
 }
 
+/// How long an output may stay open after its process has ended, on a busy machine.
+const REST: Duration = Duration::from_secs(5);
+
 /// All of an output whose process has ended. A grandchild may still hold it
 /// open: then what there is after a moment.
 async fn rest(output: &mut watch::Receiver<String>) -> String {
     let closed = output.wait_for(|_| false);
     // Either way it holds what was written.
-    let _ = tokio::time::timeout(Duration::from_secs(1), closed).await;
+    let _ = tokio::time::timeout(REST, closed).await;
     output.borrow().clone()
 }
 
@@ -305,6 +324,17 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(process.exit(SOON).await.unwrap().ok().unwrap(), "a\nb\n");
+    }
+
+    /// Its port among it: a listener that nobody else can have before.
+    #[tokio::test]
+    async fn a_dropped_one_is_gone() {
+        let process = Process::start(shell("exec sleep 1000")).unwrap();
+        let place = format!("/proc/{}/fd", process.child.id().unwrap());
+        assert!(std::fs::read_dir(&place).unwrap().count() > 0);
+        drop(process);
+        let open = std::fs::read_dir(&place).map_or(0, Iterator::count);
+        assert_eq!(open, 0, "it has files open");
     }
 
     #[tokio::test]

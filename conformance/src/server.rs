@@ -3,13 +3,16 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use etcd_client::Client;
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    process::Command,
+};
 
 use crate::{
     ports,
@@ -152,32 +155,32 @@ impl Spec {
             .stderr_until(SOON, |log| log.contains(READY))
             .await?;
         Ok(Server {
-            spec: self.clone(),
             process,
+            spec: self.clone(),
         })
     }
 
     /// Starts it where it must refuse, and returns what it said.
     ///
     /// # Errors
-    /// When it has not ended within a few seconds.
+    /// When it does not end.
     pub async fn refused(&self) -> Result<Exit> {
         refused(self.command()).await
     }
 }
 
-/// Runs a command that must end by itself within a few seconds.
+/// Runs a command that must end by itself.
 ///
 /// # Errors
 /// When it does not.
 pub async fn refused(command: Command) -> Result<Exit> {
-    Process::start(command)?.exit(Duration::from_secs(10)).await
+    Process::start(command)?.exit(SOON).await
 }
 
-/// A running server. Dropping it kills it.
+/// A running server. Dropping it kills it, before its directory goes.
 pub struct Server {
-    spec: Spec,
     process: Process,
+    spec: Spec,
 }
 
 impl Server {
@@ -213,6 +216,24 @@ impl Server {
         })
         .await?;
         Ok(client)
+    }
+
+    /// A number of its `/metrics`.
+    ///
+    /// # Errors
+    /// When it does not answer, or there is no such number.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        let mut stream = TcpStream::connect(self.spec.address()).await?;
+        let request = "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await?;
+        let mut told = String::new();
+        within(SOON, "metrics", async {
+            Ok(stream.read_to_string(&mut told).await?)
+        })
+        .await?;
+        let of_it = |line: &str| line.strip_prefix(name)?.trim().parse().ok();
+        let found = told.lines().find_map(of_it);
+        found.with_context(|| format!("no {name} in {told}"))
     }
 
     /// Kills it with SIGKILL and waits until it is gone.

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use etcd_client::{Client, GetOptions, LeaseGrantOptions, LockOptions, SortOrder, SortTarget};
+use anyhow::{Context, Result, ensure};
+use etcd_client::{
+    Client, GetOptions, LeaseGrantOptions, LockOptions, SortOrder, SortTarget, WatchOptions,
+    WatchStream,
+};
 use tokio::time::timeout;
 
 use crate::wait::{SOON, until, within};
@@ -46,6 +49,17 @@ pub async fn await_count(client: &Client, name: &str, n: i64) -> Result<()> {
             Err(error.context(format!("there are {found}")))
         }
     }
+}
+
+/// A watch that is in place: what comes from here on is told.
+///
+/// # Errors
+/// When the server does not create it.
+pub async fn watch(client: &Client, key: &str, options: WatchOptions) -> Result<WatchStream> {
+    let mut stream = client.watch_client().watch(key, Some(options)).await?;
+    let created = within(SOON, "the watch", async { Ok(stream.message().await?) }).await?;
+    ensure!(created.is_some_and(|response| response.created()));
+    Ok(stream)
 }
 
 /// A lease that nobody keeps alive; `id` 0 lets the server choose.

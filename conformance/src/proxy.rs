@@ -18,7 +18,7 @@ use tokio::{
     },
     sync::watch,
     task::JoinHandle,
-    time::{Instant, sleep_until},
+    time::Instant,
 };
 
 use crate::wait::{SOON, within};
@@ -40,7 +40,6 @@ type Bursts = watch::Sender<Vec<Burst>>;
 pub struct Proxy {
     address: String,
     bursts: watch::Receiver<Vec<Burst>>,
-    last: watch::Receiver<Instant>,
     task: JoinHandle<()>,
 }
 
@@ -53,17 +52,15 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?.to_string();
         let (noted, bursts) = watch::channel(Vec::new());
-        let (moved, last) = watch::channel(Instant::now());
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 // A broken connection is the business of those who use it.
-                let _ = relay(client, &server, &noted, &moved).await;
+                let _ = relay(client, &server, &noted).await;
             }
         });
         Ok(Self {
             address,
             bursts,
-            last,
             task,
         })
     }
@@ -88,20 +85,6 @@ impl Proxy {
         .await
     }
 
-    /// Waits until nothing has been said for [`QUIET`], in either direction: the
-    /// client then has its answers and waits for an event.
-    pub async fn quiet(&self) {
-        let mut last = *self.last.borrow();
-        loop {
-            sleep_until(last + QUIET).await;
-            let now = *self.last.borrow();
-            if now == last {
-                return;
-            }
-            last = now;
-        }
-    }
-
     /// When the client last began to say something that was answered.
     #[must_use]
     pub fn last_answered(&self) -> Option<Instant> {
@@ -117,12 +100,7 @@ impl Drop for Proxy {
 }
 
 /// Relays one connection until both directions are closed.
-async fn relay(
-    client: TcpStream,
-    server: &str,
-    bursts: &Bursts,
-    moved: &watch::Sender<Instant>,
-) -> Result<()> {
+async fn relay(client: TcpStream, server: &str, bursts: &Bursts) -> Result<()> {
     let server = TcpStream::connect(server).await?;
     server.set_nodelay(true)?;
     client.set_nodelay(true)?;
@@ -130,20 +108,15 @@ async fn relay(
     let (from_server, to_server) = server.into_split();
     let mut last = None;
     let spoken = |at| {
-        moved.send_replace(at);
         if last.is_none_or(|last| at - last > QUIET) {
             let answered = false;
             bursts.send_modify(|all| all.push(Burst { at, answered }));
         }
         last = Some(at);
     };
-    let answered = |at| {
-        moved.send_replace(at);
-        mark_answered(bursts);
-    };
     tokio::try_join!(
         pump(from_client, to_server, spoken),
-        pump(from_server, to_client, answered),
+        pump(from_server, to_client, |_| mark_answered(bursts)),
     )?;
     Ok(())
 }

@@ -8,7 +8,6 @@ use latchd_conformance::{
     etcdctl::{Etcdctl, granted_key},
     locks,
     process::Process,
-    proxy::Proxy,
     server::Server,
     wait::{SOON, until},
 };
@@ -117,11 +116,12 @@ async fn sigint_on_a_waiting_one_leaves_no_key() -> Result<()> {
     let (server, etcdctl) = start().await?;
     let client = server.client().await?;
     let (_holder, key) = etcdctl.hold("job", 60).await?;
-    let relay = Proxy::start(server.spec().address()).await?;
-    let mut waiter = Etcdctl::new(relay.address())?.lock("job", 60)?;
-    locks::await_count(&client, "job", 2).await?;
-    // Until it knows its place it would leave its key to its lease, on etcd too.
-    relay.quiet().await;
+    let mut waiter = etcdctl.lock("job", 60)?;
+    // Until it knows its place it would leave its key to its lease, on etcd too. Then it watches.
+    until("the waiter's watch", async || {
+        Ok(server.metric("etcd_debugging_mvcc_watcher_total").await? == 1.0)
+    })
+    .await?;
 
     waiter.signal("INT").await?;
     let exit = waiter.exit(SOON).await?;

@@ -70,11 +70,9 @@ async fn a_watcher_that_reads_nothing_costs_nobody_anything() -> Result<()> {
 
 /// A watch on a connection of its own.
 async fn watch(server: &Server) -> Result<(Client, WatchStream)> {
-    let mut client = server.client().await?;
+    let client = server.client().await?;
     let options = WatchOptions::new().with_prefix();
-    let mut stream = client.watch("k/", Some(options)).await?;
-    let created = within(SOON, "the watch", async { Ok(stream.message().await?) }).await?;
-    ensure!(created.is_some_and(|response| response.created()));
+    let stream = locks::watch(&client, "k/", options).await?;
     Ok((client, stream))
 }
 

@@ -57,7 +57,7 @@ use tally::Tally;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long it may take while a program is made shorter, where many attempts end in silence.
-const LESS_PATIENCE: Duration = Duration::from_secs(3);
+const LESS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What to run.
 #[derive(Clone, Debug)]

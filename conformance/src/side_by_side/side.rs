@@ -1,6 +1,6 @@
 //! A script on one server.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -16,9 +16,6 @@ use crate::{
     target::Kind,
     wait::{SOON, until, within},
 };
-
-/// How long a command may take to print as many lines as the script waits for.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What etcd 3.7 writes its data as.
 const STORAGE_VERSION: &str = "3.7.0";
@@ -209,7 +206,7 @@ async fn status(etcdctl: &Etcdctl) -> Result<Value> {
 
 /// False when it has ended, or its time is up, before that.
 async fn lines_came(process: &mut Process, count: usize) -> bool {
-    let printed = process.stdout_until(PATIENCE, |out| out.lines().count() >= count);
+    let printed = process.stdout_until(SOON, |out| out.lines().count() >= count);
     printed.await.is_ok()
 }
 

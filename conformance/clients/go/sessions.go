@@ -17,7 +17,7 @@ type revokeReport struct {
 // revoke ends two leases under their sessions: the holder's, whose Done must
 // close, and before it that of a waiter, whose Lock must fail once its turn comes.
 func revoke(ctx context.Context, o options) (any, error) {
-	o.session = 3 // The next keepalive tells the holder: after a third of it.
+	o.session = 9 // The next keepalive tells the holder: after a third of it.
 	all, closeAll, err := newContenders(ctx, o, 3)
 	if err != nil {
 		return nil, err

@@ -33,7 +33,7 @@ impl Default for Scale {
         Self {
             clients: 4,
             turns: 5,
-            ttl: 3,
+            ttl: 5,
         }
     }
 }

@@ -39,8 +39,8 @@ pub struct Options {
 }
 
 const NAME: &str = "locks/a";
-/// Seconds; the least that etcd grants.
-const TTL: i64 = 2;
+/// Seconds; long enough for a machine that stands still for a moment before the last sign of life.
+const TTL: i64 = 6;
 const PAUSED: u32 = 1;
 const PAUSED_LEASE: LeaseId = 0xdead;
 const RIVAL_LEASE: LeaseId = 0xa11f;

@@ -36,7 +36,7 @@ test("a lost server is seen, and found again", async () => {
   await tab.page.locator("#connection[data-state=live]").waitFor();
   await tab.row("meanwhile").waitFor();
   await tab.row("survives").waitFor({ state: "hidden" });
-  assert.equal(await tab.page.locator("#stale").isVisible(), false);
+  await tab.page.locator("#stale").waitFor({ state: "hidden" });
   await server.release(session, other);
   // The page may say what it likes about a server that is away; nothing else is wrong.
   await tab.close();
@@ -53,16 +53,17 @@ test("events as they happen, and a pause", async () => {
   await next;
   await tab.says("#events-count", "4 events");
   const row = (n) => tab.page.locator(`#events-grid .row[aria-rowindex='${n}'] > :nth-child(2)`);
-  const kinds = [];
-  for (let n = 1; n <= 4; n += 1) kinds.push(await row(n).textContent());
-  assert.deepEqual(kinds, ["acquired", "released", "queued", "acquired"]);
+  // Rows are drawn a frame later.
+  for (const [n, kind] of ["acquired", "released", "queued", "acquired"].entries()) {
+    await row(n + 1).filter({ hasText: kind }).waitFor();
+  }
   await tab.picture("events");
   await tab.page.uncheck("text=queued");
   await tab.says("#events-count", "3 events");
   await tab.page.keyboard.press("p");
   await server.post("/v3/lease/revoke", { ID: bob });
   await tab.says("#events-count", "Paused; 1 events since");
-  assert.equal(await tab.page.locator("#events-grid .row:visible").count(), 3);
+  await tab.until(() => document.querySelectorAll("#events-grid .row:not([hidden])").length === 3);
   await tab.page.getByRole("button", { name: "Go on" }).click();
   await tab.says("#events-grid .row", "expired");
   await tab.page.locator("#events-grid .row:visible").first().click();
@@ -112,7 +113,8 @@ test("sessions and leases with the time they have left", async () => {
   await tab.says("#figure-sessions", "1");
   await row(lease).click();
   await tab.row("by/lease").waitFor();
-  assert.equal(await tab.row("by/session").count(), 0, "only that lease's locks");
+  // Only that lease's locks.
+  await tab.row("by/session").waitFor({ state: "hidden" });
   await tab.page.fill("#search", "");
   await tab.page.locator("nav a[data-view=sessions]").click();
   await row(lease).waitFor();
@@ -150,9 +152,11 @@ test("a deadlock that the server resolves is told with its victim", async () => 
   const tab = await Tab.open(browser, server);
   const first = server.ask("/v1/locks/acquire", { names: [b64("y")], session: ann, wait_ms: -1, owner: "ann" });
   await server.untilWaiting("y", 1);
+  // It is told for a few seconds only.
+  const told = tab.says(".toast", "The wait of bob was aborted");
   const victim = await server.ask("/v1/locks/acquire", { names: [b64("x")], session: bob, wait_ms: -1, owner: "bob" });
   assert.equal(victim.code, 10, "ABORTED");
-  await tab.says(".toast", "The wait of bob was aborted");
+  await told;
   assert.equal(await tab.page.locator("#deadlocks").isVisible(), false);
   await server.release(bob, y);
   await server.release(ann, (await first).holds[0]);

@@ -34,8 +34,10 @@ test("the list changes as locks do", async () => {
   await tab.row("live").locator(".quiet", { hasText: /^0$/ }).waitFor();
   const drawn = await tab.row("live").locator(".spark-bars").getAttribute("d");
   assert.match(drawn, /^M/, "bob's wait is in the sparkline");
+  // It is there for a few seconds only.
+  const freed = tab.row("live").filter({ hasText: "free" }).waitFor();
   await server.release(bob, await next);
-  await tab.row("live").filter({ hasText: "free" }).waitFor();
+  await freed;
   await tab.row("live").waitFor({ state: "hidden" });
   await tab.close();
 });
@@ -95,11 +97,13 @@ test("a force-release shows the token, uses it, and frees", async () => {
   assert.equal(token, held.header.revision);
   await tab.picture("force");
   const sent = tab.page.waitForRequest("**/v1/locks/force-release");
+  // It is told for a few seconds only.
+  const told = tab.says(".toast", `token ${token}`);
   await tab.page.getByRole("button", { name: `Force-release token ${token}` }).click();
   assert.deepEqual((await sent).postDataJSON(), { name: b64("forced"), token });
   const granted = await next;
   await tab.row("forced").filter({ hasText: "bob" }).waitFor();
-  await tab.says(".toast", `token ${token}`);
+  await told;
   await tab.says(".past li", "forced");
   await server.release(bob, granted);
   await tab.close();
@@ -113,18 +117,20 @@ test("a dialog that came too late frees nobody", async () => {
   await tab.page.locator(".line button").first().click();
   const confirm = tab.page.locator("#force button.danger");
   await confirm.waitFor();
-  // The page does not hear of it, but the server knows.
+  // The page may not have heard of it, but the server knows.
   let heard;
   await tab.page.route("**/v1/locks/force-release", async (route) => {
     await server.release(ann, held);
     heard = await server.acquire("late", bob, { owner: "bob" });
     await route.continue();
   });
+  const answered = tab.page.waitForResponse("**/v1/locks/force-release");
   await confirm.click();
+  await answered;
   await tab.says("#force", `Token ${held.token} is not in this lock any more`);
   const verified = await server.post("/v1/locks/verify", { name: b64("late"), token: heard.token });
   assert.equal(verified.held, true, "bob holds on");
-  assert.equal(await confirm.isDisabled(), true);
+  await tab.page.locator("#force button.danger:disabled").waitFor();
   await tab.page.getByRole("button", { name: "Leave it" }).click();
   await server.release(bob, heard);
   await tab.close();

@@ -35,9 +35,11 @@ after(async () => {
   await server?.remove();
 });
 
-/** The names in sight. */
-async function names(tab) {
-  return tab.page.locator("#locks-grid .row:visible .name").allTextContents();
+/** In the page: whether the names in sight are these. */
+function theseAreInSight(names) {
+  const rows = [...document.querySelectorAll("#locks-grid .row:not([hidden])")];
+  rows.sort((a, b) => a.getAttribute("aria-rowindex") - b.getAttribute("aria-rowindex"));
+  return JSON.stringify(rows.map((row) => row.querySelector(".name").textContent)) === JSON.stringify(names);
 }
 
 test("search finds by name, owner, label and token", async () => {
@@ -53,7 +55,8 @@ test("search finds by name, owner, label and token", async () => {
   ]) {
     await tab.page.fill("#search", words);
     await tab.says("#locks-count", `${found.length} of 7`);
-    assert.deepEqual(await names(tab), found, words);
+    // Rows are drawn a frame later.
+    await tab.until(theseAreInSight, found);
   }
   await tab.says("#locks-empty", "No lock has all these words");
   await tab.close();

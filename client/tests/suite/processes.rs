@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::support::{LONG_TTL, PATIENCE, Stage, joined, soon, start_latchd};
+use crate::support::{LONG_TTL, PATIENCE, SHORT_TTL, Stage, joined, soon, start_latchd};
 
 #[path = "../../examples/worker.rs"]
 #[allow(dead_code, reason = "its main is not ours")]
@@ -167,8 +167,8 @@ async fn until(mut condition: impl FnMut() -> bool) {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_was_stopped_past_its_deadline_does_nothing_more() {
-    for (stage, ttl) in [(Stage::latchd().await, 1), (Stage::etcd().await, 2)] {
-        let mut worker = Worker::start(&stage, "job", Duration::from_secs(ttl), &[]);
+    for stage in [Stage::latchd().await, Stage::etcd().await] {
+        let mut worker = Worker::start(&stage, "job", SHORT_TTL, &[]);
         worker.until_it_works().await;
         worker.stop().await;
         let before = worker.lines();

@@ -115,7 +115,7 @@ async fn lost_at_its_own_deadline_when_the_server_is_gone() {
     assert_eq!(soon(guard.lost_with_notice(notice)).await, Loss::NotRenewed);
     assert!(!guard.is_lost(), "it is a notice");
     assert_eq!(soon(guard.lost()).await, Loss::NotRenewed);
-    assert!(stopped.elapsed() <= session.ttl() + Duration::from_secs(1));
+    assert!(stopped.elapsed() <= session.ttl() * 3);
     assert!(guard.is_lost());
 }
 

@@ -1,11 +1,12 @@
 //! A server, a client of it, and a plain etcd client to look at its keys with.
 
+use std::collections::VecDeque;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex as StdMutex, Weak};
 use std::time::Duration;
 
-use etcd_client::{EventType, GetOptions, WatchOptions, WatchStream};
+use etcd_client::{Event, EventType, GetOptions, WatchOptions, WatchStream};
 use latchd_client::{Client, Guard, Options, ServerKind, Session};
 use latchd_conformance::ports;
 use latchd_conformance::target::Kind;
@@ -16,8 +17,8 @@ use url::Url;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Outlives every test: what is freed was freed by something else.
 pub const LONG_TTL: Duration = Duration::from_secs(180);
-/// Long enough for etcd, which grants no less.
-pub const SHORT_TTL: Duration = Duration::from_secs(2);
+/// Long enough for a machine that stands still for a moment between two heartbeats.
+pub const SHORT_TTL: Duration = Duration::from_secs(6);
 
 /// Runs each case on a latchd and on an etcd.
 macro_rules! on_both {
@@ -56,8 +57,10 @@ enum Server {
 impl Stage {
     pub async fn latchd() -> Stage {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let server = start_latchd(latchd::Config::local(dir.path().to_owned())).await;
-        let endpoint = format!("http://{}", server.addresses()[0]);
+        // One that no connection is given while the server restarts.
+        let port = ports::free().expect("a port");
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let server = start_latchd(config(&dir, &endpoint)).await;
         let stage = Stage::at(endpoint, Server::Latchd(Box::new(server), dir)).await;
         assert_eq!(stage.client.server(), ServerKind::Latchd);
         stage
@@ -122,7 +125,10 @@ impl Stage {
             .expect("a watch");
         let created = stream.message().await.expect("an answer");
         assert!(created.expect("an answer").created());
-        Changes(stream)
+        Changes {
+            stream,
+            told: VecDeque::new(),
+        }
     }
 
     pub async fn revoke(&self, session: &Session) {
@@ -146,9 +152,7 @@ impl Stage {
             panic!("the etcd is everybody's");
         };
         running.stop().await;
-        let mut config = latchd::Config::local(dir.path().to_owned());
-        config.listen_client_urls = vec![Url::parse(&endpoint).expect("a URL")];
-        let server = start_latchd(config).await;
+        let server = start_latchd(config(&dir, &endpoint)).await;
         Stage {
             server: Server::Latchd(Box::new(server), dir),
             endpoint,
@@ -162,6 +166,12 @@ impl Stage {
             server.stop().await;
         }
     }
+}
+
+fn config(dir: &TempDir, endpoint: &str) -> latchd::Config {
+    let mut config = latchd::Config::local(dir.path().to_owned());
+    config.listen_client_urls = vec![Url::parse(endpoint).expect("a URL")];
+    config
 }
 
 pub async fn start_latchd(config: latchd::Config) -> latchd::Server {
@@ -220,16 +230,22 @@ impl Drop for Etcd {
     }
 }
 
-pub struct Changes(WatchStream);
+/// Changes as they come, one after the other.
+pub struct Changes {
+    stream: WatchStream,
+    told: VecDeque<Event>,
+}
 
 impl Changes {
     /// The next change, which must be of this kind: its key.
     async fn next(&mut self, kind: EventType) -> String {
-        let response = soon(self.0.message()).await.expect("no error");
-        let response = response.expect("a change");
-        let [event] = response.events() else {
-            panic!("one change was expected: {response:?}");
-        };
+        // A slow reader may be told of several at once.
+        while self.told.is_empty() {
+            let response = soon(self.stream.message()).await.expect("no error");
+            let response = response.expect("a change");
+            self.told.extend(response.events().iter().cloned());
+        }
+        let event = self.told.pop_front().expect("a change");
         assert_eq!(event.event_type(), kind);
         let key = event.kv().expect("a key").key_str().expect("UTF-8");
         key.to_owned()

@@ -402,8 +402,13 @@ async fn a_server_that_is_not_there() {
     assert!(told.contains("--endpoints"), "{told}");
 }
 
-/// In a terminal of its own, made by script(1), and what was typed there.
+/// In a terminal of its own, made by script(1), and what was typed there once it was `ready`.
 async fn typed(fixture: &Fixture, command: &str, typed: &str) -> String {
+    typed_after(fixture, command, &["ready"], typed).await
+}
+
+/// The same, once all of these were shown.
+async fn typed_after(fixture: &Fixture, command: &str, parts: &[&str], typed: &str) -> String {
     let latchctl = env!("CARGO_BIN_EXE_latchctl");
     let endpoint = &fixture.latchctl.endpoint;
     let line = format!("{latchctl} lock --endpoints {endpoint} job -- {command}; echo left=$?");
@@ -416,16 +421,15 @@ async fn typed(fixture: &Fixture, command: &str, typed: &str) -> String {
         .expect("script(1)");
     let mut keyboard = script.stdin.take().expect("a pipe");
     let mut screen = BufReader::new(script.stdout.take().expect("a pipe"));
-    let mut shown = String::new();
-    while !shown.contains("ready") {
-        let read = soon(screen.read_line(&mut shown)).await.expect("a line");
-        assert_ne!(read, 0, "{shown}");
+    let mut shown = Vec::new();
+    let text = |shown: &[u8]| String::from_utf8_lossy(shown).into_owned();
+    while !parts.iter().all(|part| text(&shown).contains(part)) {
+        let read = soon(screen.read_buf(&mut shown)).await.expect("a piece");
+        assert_ne!(read, 0, "{}", text(&shown));
     }
     keyboard.write_all(typed.as_bytes()).await.expect("typed");
-    soon(screen.read_to_string(&mut shown))
-        .await
-        .expect("the end");
-    shown
+    soon(screen.read_to_end(&mut shown)).await.expect("the end");
+    text(&shown)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -466,19 +470,9 @@ async fn what_waits_shows_it_only_to_a_terminal() {
     let arguments = ["lock", "job", "--timeout", "1s", "--", "true"];
     let output = fixture.latchctl.output(&arguments).await;
     assert!(!stderr(&output).contains("waiting for"), "{output:?}");
-    let line = format!(
-        "{} lock --endpoints {} job --timeout 2s -- true",
-        env!("CARGO_BIN_EXE_latchctl"),
-        fixture.latchctl.endpoint
-    );
-    let mut script = Command::new("script");
-    script
-        .args(["-qec", &line, "/dev/null"])
-        .stdin(Stdio::null());
-    let shown = soon(script.output()).await.expect("script(1)");
-    let shown = stdout(&shown);
-    assert!(shown.contains("waiting for job"), "{shown}");
-    assert!(shown.contains("held by ann"), "{shown}");
+    // It returns once both are shown.
+    let parts = ["waiting for job", "held by ann"];
+    typed_after(&fixture, "true", &parts, "\x03").await;
 }
 
 #[tokio::test]

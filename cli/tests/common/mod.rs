@@ -9,7 +9,7 @@ use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use etcd_client::{GetOptions, WatchOptions};
-use latchd_conformance::process;
+use latchd_conformance::{ports, process};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -45,7 +45,11 @@ pub struct Fixture {
 impl Fixture {
     pub async fn start() -> Fixture {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let config = latchd::Config::local(dir.path().join("data"));
+        let mut config = latchd::Config::local(dir.path().join("data"));
+        // One that no connection is given once the server has stopped.
+        let port = ports::free().expect("a port");
+        let url = format!("http://127.0.0.1:{port}");
+        config.listen_client_urls = vec![url.parse().expect("a URL")];
         let server = latchd::Server::start(config)
             .await
             .expect("the server starts");

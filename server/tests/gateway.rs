@@ -384,7 +384,7 @@ async fn time_is_up() {
     let create = json!({"create_request": {"key": b64("w")}});
     let late = json!({"code": 4, "message": "context deadline exceeded"});
     let ask = |path, time, body: &Value| gateway.ask(with_header(path, "grpc-timeout", time, body));
-    let answer = ask("/v3/watch", "300m", &create).await;
+    let answer = ask("/v3/watch", "5S", &create).await;
     assert_eq!(answer.status, 200);
     let last: Value = serde_json::from_str(answer.text.lines().nth(1).unwrap()).unwrap();
     assert_eq!(last, json!({"error": late}));

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Fixture, soon, status};
+use common::{Fixture, soon, status, watching};
 use etcd_client::{
     AlarmAction, AlarmOptions, AlarmType, Client, Compare, CompareOp, DeleteOptions, EventType,
     GetOptions, PutOptions, Txn, TxnOp, WatchOptions, WatchStream,
@@ -65,11 +65,8 @@ async fn what_is_written_survives_a_restart() {
     );
     assert!(after.raft_term() > before.raft_term() && before.raft_term() > 0);
     let ttl = client.lease_time_to_live(lease, None).await.unwrap();
-    assert_eq!(
-        (ttl.ttl(), ttl.granted_ttl()),
-        (599, 600),
-        "its full TTL again"
-    );
+    assert_eq!(ttl.granted_ttl(), 600);
+    assert!((500..600).contains(&ttl.ttl()), "{ttl:?}");
 }
 
 #[tokio::test]
@@ -151,7 +148,7 @@ async fn a_txn_bumps_the_revision_once_and_its_events_come_together() {
     let f = Fixture::start().await;
     let mut client = f.client().await;
     let all = WatchOptions::new().with_all_keys();
-    let mut stream = client.watch("", Some(all)).await.unwrap();
+    let mut stream = watching(&mut client, "", all).await;
     let txn = Txn::new()
         .when([Compare::create_revision("a", CompareOp::Equal, 0)])
         .and_then([TxnOp::put("a", "", None), TxnOp::put("b", "", None)]);
@@ -186,18 +183,13 @@ async fn previous_records_and_filters() {
         .with_prefix()
         .with_prev_key()
         .with_filters([etcd_client::WatchFilterType::NoPut]);
-    let mut stream = client.watch("k", Some(options)).await.unwrap();
+    let mut stream = watching(&mut client, "k", options).await;
     client.put("k1", "v", None).await.unwrap();
     client
         .delete("k", Some(DeleteOptions::new().with_prefix()))
         .await
         .unwrap();
-    let response = loop {
-        let response = soon(stream.message()).await.unwrap().unwrap();
-        if !response.created() {
-            break response;
-        }
-    };
+    let response = soon(stream.message()).await.unwrap().unwrap();
     let event = &response.events()[0];
     assert_eq!(event.prev_kv().unwrap().value(), b"v");
     let kv = event.kv().unwrap();
@@ -341,7 +333,7 @@ async fn defragmenting_shrinks_the_file_and_readers_wait_for_it() {
     let physical = etcd_client::CompactionOptions::new().with_physical();
     client.compact(revision, Some(physical)).await.unwrap();
     let before = client.status().await.unwrap().db_size();
-    let mut stream = client.watch("late", None).await.unwrap();
+    let mut stream = watching(&mut client, "late", WatchOptions::new()).await;
     let mut reader = f.client().await;
     let reads = async {
         for _ in 0..50 {
@@ -409,10 +401,12 @@ async fn peer_urls_that_were_updated_are_told_from_then_on() {
 async fn a_lease_ends_under_the_corrupt_alarm_too() {
     let f = Fixture::start().await;
     let mut client = f.client().await;
-    let lease = client.lease_grant(2, None).await.unwrap().id();
+    let mut stream = watching(&mut client, "k", WatchOptions::new()).await;
+    // Long enough for a machine that stands still for a moment before the alarm.
+    let lease = client.lease_grant(5, None).await.unwrap().id();
     let leased = PutOptions::new().with_lease(lease);
     client.put("k", "", Some(leased)).await.unwrap();
-    let mut stream = client.watch("k", None).await.unwrap();
+    assert_eq!(next(&mut stream).await, [(2, "k".to_owned(), false)]);
     client
         .alarm(AlarmAction::Activate, AlarmType::Corrupt, None)
         .await

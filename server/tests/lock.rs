@@ -4,9 +4,7 @@
 
 mod common;
 
-use std::time::Duration;
-
-use common::{Fixture, keys_under, soon, status, until_count};
+use common::{Fixture, keys_under, soon, status, until_count, watching};
 use etcd_client::{Client, Error, LockOptions, LockResponse, WatchOptions};
 use futures::StreamExt;
 use futures::future::join_all;
@@ -180,12 +178,10 @@ async fn a_waiter_whose_lease_ends_is_told_when_its_turn_would_have_come() {
 async fn the_holders_lease_ends_and_the_next_is_let_in_at_once() {
     let f = Fixture::start().await;
     let mut client = f.client().await;
-    let (short, long) = (lease(&mut client, 2).await, lease(&mut client, 60).await);
-    let granted_at = tokio::time::Instant::now();
+    // Long enough for a machine that stands still for a moment before the lock.
+    let (short, long) = (lease(&mut client, 5).await, lease(&mut client, 600).await);
     client.lock("job", on(short)).await.unwrap();
     soon(client.lock("job", on(long))).await.unwrap();
-    let waited = granted_at.elapsed();
-    assert!(waited < Duration::from_secs(20), "{waited:?}");
     let ttl = client.lease_time_to_live(short, None).await.unwrap().ttl();
     assert_eq!(ttl, -1, "the first lease is gone, not outrun");
 }
@@ -320,10 +316,7 @@ async fn a_hand_off_is_one_delete_and_no_other_write() {
     let held = client.lock("job", on(a)).await.unwrap();
     let next = waiter(&client, b);
     until_count(&mut client, "job/", 2).await;
-    let mut stream = client
-        .watch("job/", Some(WatchOptions::new().with_prefix()))
-        .await
-        .unwrap();
+    let mut stream = watching(&mut client, "job/", WatchOptions::new().with_prefix()).await;
     let before = client
         .unlock(held.key())
         .await
@@ -333,11 +326,6 @@ async fn a_hand_off_is_one_delete_and_no_other_write() {
         .revision();
     let granted = soon(next).await.unwrap().unwrap();
     assert_eq!(granted.header().unwrap().revision(), before);
-    let response = loop {
-        let response = soon(stream.message()).await.unwrap().unwrap();
-        if !response.created() {
-            break response;
-        }
-    };
+    let response = soon(stream.message()).await.unwrap().unwrap();
     assert_eq!(response.events().len(), 1);
 }

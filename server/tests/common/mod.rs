@@ -9,14 +9,14 @@ pub mod socket;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use etcd_client::{Client, Error, EventType, GetOptions, WatchOptions};
+use etcd_client::{Client, Error, EventType, GetOptions, WatchOptions, WatchStream};
 use latchd::mvcc::open::OpenError;
 use latchd::{Config, Server, StartError};
 use tempfile::TempDir;
 use tonic::Code;
 
 /// How long anything awaited may take before the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server and its data directory.
 pub struct Fixture {
@@ -71,13 +71,13 @@ impl Fixture {
 }
 
 async fn serve(dir: &TempDir, change: impl Fn(&mut Config)) -> Server {
-    let mut tries = 0;
+    let begun = tokio::time::Instant::now();
     loop {
         let mut config = Config::local(dir.path().to_owned());
         change(&mut config);
         match Server::start(config).await {
             // A child that another test just forked has our files, locks included, until its exec.
-            Err(StartError::Open(OpenError::InUse(_))) if tries < 100 => tries += 1,
+            Err(StartError::Open(OpenError::InUse(_))) if begun.elapsed() < PATIENCE => {}
             started => return started.unwrap(),
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -108,6 +108,14 @@ pub async fn keys_under(client: &mut Client, prefix: &str) -> Vec<String> {
         .iter()
         .map(|kv| kv.key_str().unwrap().to_owned())
         .collect()
+}
+
+/// A watch that is in place: what comes from here on is told.
+pub async fn watching(client: &mut Client, key: &str, options: WatchOptions) -> WatchStream {
+    let mut stream = client.watch(key, Some(options)).await.unwrap();
+    let created = soon(stream.message()).await.unwrap().unwrap();
+    assert!(created.created() && !created.canceled(), "{created:?}");
+    stream
 }
 
 /// Waits until a prefix has this many keys, following the changes below it.

@@ -111,7 +111,7 @@ const TRANSCRIPTS: &[(&str, &str)] = &[
     (
         "set_timeout",
         "
-        a> set_timeout 10
+        a> set_timeout 3000
         a< 200 timeout set
         a> lock job
         a< 200 Acquired
@@ -332,21 +332,22 @@ async fn a_lost_connection_leaves_the_queue() {
 #[tokio::test]
 async fn each_limit_has_its_answer() {
     let fixture = open_with(|config| {
-        config.doors.most_connections = 2;
+        config.doors.most_connections = 1;
         config.doors.most_names = 1;
-        config.doors.first_command = Some(Duration::from_millis(300));
     })
     .await;
     let mut client = Client::connect(elock(&fixture)).await;
     assert_eq!(client.ask("lock one").await, "200 Acquired");
     assert_eq!(client.ask("lock two").await, "400 More than 1 locks");
-    let mut silent = Client::connect(elock(&fixture)).await;
-    let mut third = Client::connect(elock(&fixture)).await;
-    assert_eq!(third.hear().await.unwrap(), "503 Too many connections");
-    third.is_dropped().await;
-    assert_eq!(silent.hear().await.unwrap(), "408 No command came");
-    silent.is_dropped().await;
+    let mut second = Client::connect(elock(&fixture)).await;
+    assert_eq!(second.hear().await.unwrap(), "503 Too many connections");
+    second.is_dropped().await;
     client.send(vec![b'x'; 5000]).await;
     assert_eq!(client.hear().await.unwrap(), "400 Line too long");
     client.is_dropped().await;
+    let patience = Some(Duration::from_millis(100));
+    let fixture = open_with(|config| config.doors.first_command = patience).await;
+    let mut silent = Client::connect(elock(&fixture)).await;
+    assert_eq!(silent.hear().await.unwrap(), "408 No command came");
+    silent.is_dropped().await;
 }

@@ -35,7 +35,7 @@ impl Counter {
 async fn by_elock(fixture: Arc<Fixture>, counter: Counter) {
     let mut client = Client::connect(elock(&fixture)).await;
     for _ in 0..TURNS {
-        assert_eq!(client.ask("lock all 60").await, "200 Acquired");
+        assert_eq!(client.ask("lock all 600").await, "200 Acquired");
         counter.raise().await;
         assert_eq!(client.ask("unlock all").await, "200 Unlocked");
     }
@@ -44,7 +44,7 @@ async fn by_elock(fixture: Arc<Fixture>, counter: Counter) {
 async fn by_dreadlock(fixture: Arc<Fixture>, counter: Counter) {
     let mut client = Client::connect(dreadlock(&fixture)).await;
     for _ in 0..TURNS {
-        assert_eq!(client.ask("lock all 60000").await, "l locked");
+        assert_eq!(client.ask("lock all 600000").await, "l locked");
         counter.raise().await;
         assert_eq!(client.ask("unlock all").await, "u unlocked");
     }
@@ -73,7 +73,7 @@ async fn by_distlock(fixture: Arc<Fixture>, counter: Counter, name: usize) {
 
 async fn by_the_lock_service(fixture: Arc<Fixture>, counter: Counter) {
     let mut client = fixture.client().await;
-    let lease = client.lease_grant(60, None).await.unwrap().id();
+    let lease = client.lease_grant(600, None).await.unwrap().id();
     for _ in 0..TURNS {
         let options = LockOptions::new().with_lease(lease);
         let locked = client.lock("all", Some(options)).await.unwrap();
@@ -84,7 +84,7 @@ async fn by_the_lock_service(fixture: Arc<Fixture>, counter: Counter) {
 
 async fn by_latchd(keeper: Keeper, fixture: Arc<Fixture>, counter: Counter) {
     let mut client = fixture.client().await;
-    let session = client.lease_grant(60, None).await.unwrap().id();
+    let session = client.lease_grant(600, None).await.unwrap().id();
     for _ in 0..TURNS {
         let request = AcquireRequest {
             names: vec!["all".into()],

@@ -198,7 +198,7 @@ async fn a_timeout_leaves_no_key_and_the_middle_waiter_lets_nobody_in() {
         service.lease().await,
     );
     let held = service.hold(exclusive("job", a)).await;
-    let middle = service.wait(within(300, exclusive("job", b)));
+    let middle = service.wait(within(5000, exclusive("job", b)));
     until_count(&mut service.etcd, "job/", 2).await;
     let last = service.queue(exclusive("job", c), 3).await;
     let status = soon(middle).await.unwrap().unwrap_err();

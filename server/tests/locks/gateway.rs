@@ -24,7 +24,7 @@ async fn a_lock_over_json() {
     let listed = gateway.post("/v1/locks/list", json!({})).await;
     assert_eq!(listed["locks"][0]["holders"][0]["request_id"], "a1");
     let extended = gateway.post("/v1/locks/extend", json!({"session": lease}));
-    assert_eq!(extended.await["ttl_ms"], "60000");
+    assert_eq!(extended.await["ttl_ms"], "600000");
     let again = json!({"names": [b64("job")], "mode": "SHARED", "session": lease});
     let (status, refusal) = gateway.refusal("/v1/locks/acquire", again).await;
     assert_eq!((status, &refusal["code"]), (409, &json!(6)));

@@ -10,7 +10,7 @@ use latchd_proto::latchd::v1::lock_event::Kind;
 use latchd_proto::latchd::v1::session_request::{Close, Heartbeat, Open, Request, Resume};
 use latchd_proto::latchd::v1::session_response::Response;
 use latchd_proto::latchd::v1::session_response::ended::Reason;
-use latchd_proto::latchd::v1::{ExtendRequest, ForceReleaseRequest, ListRequest};
+use latchd_proto::latchd::v1::{ExtendRequest, ForceReleaseRequest, Hold, ListRequest};
 use tokio::time::Instant;
 use tonic::Code;
 
@@ -19,9 +19,62 @@ use crate::support::{
     Service, Session, bound, by, client, exclusive, granted, reason, refused, with_grace,
 };
 
+/// A machine that does other things may stand still for longer than a short TTL. What is then over has
+/// to be so, and the test is no test of anything else.
+struct StoodStill;
+
+/// When a session was last heard of, at the latest.
+struct Pulse {
+    last: Instant,
+    ttl: Duration,
+}
+
+impl Pulse {
+    fn of(ttl_ms: u64) -> Pulse {
+        Pulse {
+            last: Instant::now(),
+            ttl: Duration::from_millis(ttl_ms),
+        }
+    }
+
+    /// Of a session that is over: only because nothing was heard of it.
+    fn over(&self) -> StoodStill {
+        assert!(self.last.elapsed() >= self.ttl, "it ended too early");
+        StoodStill
+    }
+
+    /// Sends heartbeats for thrice the TTL.
+    async fn beats(&mut self, session: &mut Session) -> Result<(), StoodStill> {
+        let begun = Instant::now();
+        while begun.elapsed() < self.ttl * 3 {
+            let sent = Instant::now();
+            let Response::Alive(alive) = session.heartbeat().await else {
+                return Err(self.over());
+            };
+            assert_eq!(u128::try_from(alive.valid_for_ms), Ok(self.ttl.as_millis()));
+            self.last = sent;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    /// That a session holds `job`.
+    async fn holds(&self, service: &Service, held: &Hold) -> Result<(), StoodStill> {
+        match service.is_held("job", held.token).await {
+            true => Ok(()),
+            false => Err(self.over()),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_session_lives_by_its_heartbeats() {
     let service = Service::start().await;
+    while lives_by_its_heartbeats(&service).await.is_err() {}
+}
+
+async fn lives_by_its_heartbeats(service: &Service) -> Result<(), StoodStill> {
+    let mut pulse = Pulse::of(400);
     let mut session = service.session(bound(400)).await;
     let opened = session.opened.clone();
     assert_eq!(
@@ -29,27 +82,27 @@ async fn a_session_lives_by_its_heartbeats() {
         (1, 400, 400)
     );
     assert!(opened.resume_token.is_empty());
-    let held = service.hold(by(&opened, exclusive("job", 0))).await;
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_millis(1200) {
-        let Response::Alive(alive) = session.heartbeat().await else {
-            panic!("it ended under its heartbeats");
-        };
-        assert!(alive.valid_for_ms <= 400);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert!(service.is_held("job", held.token).await);
+    let held = service.acquire(by(&opened, exclusive("job", 0))).await;
+    let held = held.map_err(|_| pulse.over())?.holds.remove(0);
+    pulse.beats(&mut session).await?;
+    pulse.holds(service, &held).await
 }
 
 /// "TTL from 100 ms, expiry within 10 ms": without heartbeats it ends, and never early.
 #[tokio::test]
 async fn without_heartbeats_it_ends_after_its_ttl() {
     let mut service = Service::start().await;
-    let begun = Instant::now();
-    let mut session = service.session(bound(100)).await;
-    let opened = session.opened.clone();
     let waiting = service.lease().await;
-    service.hold(by(&opened, exclusive("job", 0))).await;
+    let (begun, mut session) = loop {
+        let pulse = Pulse::of(100);
+        let session = service.session(bound(100)).await;
+        let locked = service.acquire(by(&session.opened, exclusive("job", 0)));
+        match locked.await {
+            Ok(_) => break (pulse.last, session),
+            Err(_) => pulse.over(),
+        };
+    };
+    let opened = session.opened.clone();
     let next = service.wait(exclusive("job", waiting));
     assert_eq!(session.ended().await, Reason::Expired as i32);
     assert!(begun.elapsed() >= Duration::from_millis(100));
@@ -75,7 +128,7 @@ async fn a_bound_session_ends_with_its_connection() {
     let begun = Instant::now();
     drop(session);
     granted(next).await;
-    assert!(begun.elapsed() < Duration::from_secs(15), "not by its TTL");
+    assert!(begun.elapsed() < Duration::from_secs(45), "not by its TTL");
     until_count(&mut service.etcd, "\0latchd/session/", 0).await;
 }
 
@@ -368,16 +421,19 @@ async fn a_session_that_was_resumed_elsewhere_is_not_kept_alive() {
 #[tokio::test]
 async fn no_timer_survives_a_resume() {
     let service = Service::start().await;
+    while lives_by_its_new_heartbeats(&service).await.is_err() {}
+}
+
+async fn lives_by_its_new_heartbeats(service: &Service) -> Result<(), StoodStill> {
+    let mut pulse = Pulse::of(600);
     let old = service.session(with_grace(600)).await;
-    let held = service.hold(by(&old.opened, exclusive("job", 0))).await;
-    let begun = Instant::now();
-    let mut session = service.resume(&old.opened).await.unwrap();
+    let held = service.acquire(by(&old.opened, exclusive("job", 0))).await;
+    let held = held.map_err(|_| pulse.over())?.holds.remove(0);
+    let resumed = service.resume(&old.opened).await;
+    let mut session = resumed.map_err(|_| pulse.over())?;
     drop(old);
-    while begun.elapsed() < Duration::from_millis(1500) {
-        assert!(matches!(session.heartbeat().await, Response::Alive(_)));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert!(service.is_held("job", held.token).await);
+    pulse.beats(&mut session).await?;
+    pulse.holds(service, &held).await
 }
 
 /// "Deadlines start again in full when a restarted server is ready."
@@ -385,12 +441,12 @@ async fn no_timer_survives_a_resume() {
 async fn a_restart_begins_the_time_anew() {
     let mut service = Service::start().await;
     let session = service.session(with_grace(60_000)).await;
-    while valid_for(&service).await > 58_000 {
+    while valid_for(&service).await > 55_000 {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     service.restart().await;
     let left = valid_for(&service).await;
-    assert!((58_500..=60_000).contains(&left), "{left}");
+    assert!((55_500..=60_000).contains(&left), "{left}");
     drop(session);
 }
 

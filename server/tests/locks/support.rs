@@ -55,9 +55,9 @@ impl Service {
         self.etcd = self.fixture.client().await;
     }
 
-    /// A lease of a minute, as etcd's clients have them.
+    /// A lease as etcd's clients have them, which outlives every test.
     pub async fn lease(&mut self) -> i64 {
-        self.etcd.lease_grant(60, None).await.unwrap().id()
+        self.etcd.lease_grant(600, None).await.unwrap().id()
     }
 
     pub async fn acquire(&self, request: AcquireRequest) -> Result<AcquireResponse, Status> {

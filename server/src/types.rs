@@ -30,6 +30,16 @@ impl fmt::Display for Revision {
     }
 }
 
+/// A number in lower-case hexadecimal without padding. (Without the formatter, because every lock
+/// spells several, and it would take longer than the rest of the spelling.)
+#[must_use]
+pub fn hex(number: u64) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = (u64::BITS - (number | 1).leading_zeros()).div_ceil(4);
+    let digit = |place: u32| char::from(DIGITS[(number >> (4 * place)) as usize & 0xf]);
+    (0..digits).rev().map(digit).collect()
+}
+
 /// A lease, as its owner names it; 0 on the wire means "none".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseId(pub i64);
@@ -49,8 +59,12 @@ impl LeaseId {
     pub fn hex(self) -> String {
         // Go's %x of a negative number has a sign; such a lease is not found, but says so by this
         // name.
-        let sign = if self.0 < 0 { "-" } else { "" };
-        format!("{sign}{:x}", self.0.unsigned_abs())
+        let digits = hex(self.0.unsigned_abs());
+        if self.0 < 0 {
+            format!("-{digits}")
+        } else {
+            digits
+        }
     }
 
     /// Whether a key of this lease is a lock, by its last segment: that is called after the lease,

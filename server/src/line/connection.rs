@@ -203,7 +203,7 @@ async fn serve_connection<W: Wire>(wire: W, visit: Visit) {
                 in_a_row += 1;
                 if in_a_row == IN_A_ROW {
                     in_a_row = 0;
-                    // They share a task, and its budget: who floods it would take all of that.
+                    // A share of them is one task with one budget: who floods it would take all of that.
                     tokio::task::yield_now().await;
                 }
             }

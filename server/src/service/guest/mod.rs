@@ -114,8 +114,12 @@ impl Host {
     pub fn welcome(&self, address: &str) -> Guest {
         Guest {
             host: self.clone(),
-            address: address.to_owned(),
-            owner: format!("{} {address}", self.0.door),
+            note: Note {
+                owner: Some(format!("{} {address}", self.0.door)),
+                door: self.0.door.as_str().to_owned(),
+                at_ms: 0,
+                labels: [("address".to_owned(), address.to_owned())].into(),
+            },
             session: None,
             holds: HashMap::new(),
         }
@@ -136,8 +140,8 @@ impl Host {
 /// A client. Dropped, it has lost its connection: a session that is bound to it ends.
 pub struct Guest {
     host: Host,
-    address: String,
-    owner: String,
+    /// What its keys say.
+    note: Note,
     session: Option<Session>,
     /// What it holds, by the name in the keyspace.
     holds: HashMap<Bytes, v1::Hold>,
@@ -156,7 +160,7 @@ pub fn within(time: Duration) -> Wait {
 impl Guest {
     /// What the guest calls itself, where its protocol lets it.
     pub fn call(&mut self, owner: &str) {
-        owner.clone_into(&mut self.owner);
+        self.note.owner = Some(owner.to_owned());
     }
 
     /// What the session is known by, if there is one.
@@ -170,15 +174,22 @@ impl Guest {
         let host = &self.host.0;
         let (session, holds) = Session::resume(&host.keeper, &host.tasks, lease, token).await?;
         self.holds = by_name(holds).collect();
-        self.session = Some(session);
+        self.begin(session);
         Ok(())
+    }
+
+    fn begin(&mut self, session: Session) {
+        let lease = super::turn::hex(session.visa.holder.lease);
+        self.note.labels.insert("session".to_owned(), lease);
+        self.session = Some(session);
     }
 
     /// Opens a session for `term`, unless there is one.
     pub async fn enter(&mut self, term: Term) -> Result<()> {
         if self.session.is_none() {
             let host = &self.host.0;
-            self.session = Some(Session::open(&host.keeper, &host.tasks, term).await?);
+            let session = Session::open(&host.keeper, &host.tasks, term).await?;
+            self.begin(session);
         }
         Ok(())
     }
@@ -223,33 +234,12 @@ impl Guest {
         Ok(())
     }
 
-    fn ask(&self, names: Vec<Bytes>, wait: Wait) -> Result<Ask> {
-        let holder = match &self.session {
-            Some(session) => session.visa.holder,
-            None => return Err(Refusal::Invalid("there is no session".into())),
+    fn ask(&mut self, names: Vec<Bytes>, wait: Wait) -> Result<Ask> {
+        let Some(session) = &self.session else {
+            return Err(Refusal::Invalid("there is no session".into()));
         };
-        let request = v1::AcquireRequest {
-            names,
-            session: holder.lease.0,
-            epoch: holder.epoch,
-            ..Default::default()
-        };
-        let mut ask = Ask::read(request)?;
-        ask.wait = wait;
-        let labels = [
-            ("address", self.address.clone()),
-            ("session", super::turn::hex(holder.lease)),
-        ];
-        let note = Note {
-            owner: Some(self.owner.clone()),
-            door: self.host.0.door.as_str().to_owned(),
-            at_ms: clock::unix_ms(),
-            labels: labels
-                .map(|(label, value)| (label.to_owned(), value))
-                .into(),
-        };
-        ask.value = note.to_value();
-        Ok(ask)
+        self.note.at_ms = clock::unix_ms();
+        Ask::exclusive(names, session.visa.holder, wait, &self.note)
     }
 
     /// Those of `names` that the guest does not hold.

@@ -6,7 +6,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use latchd_proto::etcdserverpb::TxnRequest;
+use latchd_proto::etcdserverpb::{TxnRequest, TxnResponse};
 use latchd_proto::latchd::v1;
 use latchd_proto::mvccpb::KeyValue;
 use parking_lot::Mutex;
@@ -16,7 +16,7 @@ use super::ask::{Ask, Holder, Wait, Wanted};
 use super::attempts::{Running, Stop};
 use super::keys::{Mode, mode_of};
 use super::ledger::Intent;
-use super::line::{Line, direct};
+use super::line::{Line, direct, is_granted_in};
 use super::note::Note;
 use super::refusal::{Refusal, Result, shown};
 use super::rule::Older;
@@ -29,8 +29,18 @@ use crate::error::Error;
 use crate::service::requests::just;
 use crate::types::Revision;
 
-/// The answer to a Txn on its way: the create revision of the keys, if it put them.
-type Putting = BoxFuture<'static, Result<Option<Revision>>>;
+/// The answer to a Txn on its way that may put the keys.
+type Putting = BoxFuture<'static, Result<TxnResponse>>;
+
+/// Keys that are there.
+#[derive(Clone, Copy)]
+struct Joined {
+    /// Their create revision.
+    created: Revision,
+    /// Whether R0 held for each of them when they were put. The Txn that put them is the last look
+    /// then: it has compared the session's epoch, and nobody comes before a key that is there.
+    granted: bool,
+}
 
 /// An Acquire under way. Dropped before its answer, it leaves no key.
 pub struct Acquire {
@@ -75,7 +85,8 @@ impl Acquire {
             Wait::For(_) | Wait::Ever => self.join().await,
         };
         let outcome = match joined {
-            Ok(created) => self.wait(created).await,
+            Ok(Joined { created, granted }) if granted => Ok(created.0),
+            Ok(Joined { created, .. }) => self.wait(created).await,
             Err(refusal) => Err(refusal),
         };
         match outcome {
@@ -89,47 +100,63 @@ impl Acquire {
     }
 
     /// Puts the keys at the end of their lines.
-    async fn join(&mut self) -> Result<Revision> {
+    async fn join(&mut self) -> Result<Joined> {
         loop {
-            if let Some(created) = self.put(join(&self.ask)).await? {
-                return Ok(created);
+            let response = self.put(join(&self.ask)).await?;
+            if let Some(created) = self.created {
+                let granted = self.is_granted_by(response);
+                return Ok(Joined { created, granted });
             }
             if let Found::Ours(created) = self.look().await? {
-                self.created = Some(created);
-                return Ok(created);
+                return Ok(self.again(created));
             }
             // What was against it has gone meanwhile.
         }
     }
 
+    /// Goes on with keys that an earlier call has put.
+    fn again(&mut self, created: Revision) -> Joined {
+        self.created = Some(created);
+        let granted = false;
+        Joined { created, granted }
+    }
+
+    /// Whether the Txn that put the keys has seen that R0 holds for each. If not, it may have
+    /// looked too little.
+    fn is_granted_by(&self, response: TxnResponse) -> bool {
+        let mut heads = found(response).skip(self.ask.wanted.len());
+        let mut wanted = self.ask.wanted.iter();
+        wanted.all(|wanted| {
+            let head = heads.next().unwrap_or_default();
+            is_granted_in(&head, wanted, self.ask.mode)
+        })
+    }
+
     /// Puts the keys if they are granted at once.
-    async fn take(&mut self) -> Result<Revision> {
+    async fn take(&mut self) -> Result<Joined> {
         let mut take = take_if_alone(&self.ask);
         loop {
-            if let Some(created) = self.put(take).await? {
-                return Ok(created);
+            self.put(take).await?;
+            if let Some(created) = self.created {
+                let granted = true;
+                return Ok(Joined { created, granted });
             }
             match self.look().await? {
-                Found::Ours(created) => {
-                    self.created = Some(created);
-                    return Ok(created);
-                }
+                Found::Ours(created) => return Ok(self.again(created)),
                 Found::Held(refusal) => return Err(refusal),
                 Found::Open(seen) => take = take_if_unchanged(&self.ask, seen),
             }
         }
     }
 
-    /// Runs a Txn that puts the keys, where a drop can find it.
-    async fn put(&mut self, request: TxnRequest) -> Result<Option<Revision>> {
+    /// Runs a Txn that puts the keys, where a drop can find it, and takes note of them.
+    async fn put(&mut self, request: TxnRequest) -> Result<TxnResponse> {
         let (backend, lease) = (self.backend().clone(), self.ask.holder.lease);
         let putting = async move {
-            let response = backend.txn(request).await.map_err(|error| match error {
+            backend.txn(request).await.map_err(|error| match error {
                 Error::LeaseNotFound => Refusal::NoSession(lease),
                 other => other.into(),
-            })?;
-            let revision = response.header.unwrap_or_default().revision;
-            Ok(response.succeeded.then_some(Revision(revision)))
+            })
         };
         *self.putting.lock() = Some(putting.boxed());
         let outcome = std::future::poll_fn(|cx| {
@@ -144,7 +171,7 @@ impl Acquire {
             outcome
         })
         .await;
-        self.created = outcome.clone().unwrap_or(None);
+        self.created = outcome.as_ref().ok().and_then(created_by);
         outcome
     }
 
@@ -315,6 +342,13 @@ fn undo(keeper: &Keeper, ask: &Ask, created: Revision) -> TxnRequest {
     release(Vec::new(), keys())
 }
 
+/// The create revision of the keys, if the Txn has put them.
+fn created_by(response: &TxnResponse) -> Option<Revision> {
+    let header = response.header.as_ref();
+    let revision = header.map_or(0, |header| header.revision);
+    response.succeeded.then_some(Revision(revision))
+}
+
 /// Resolves when the time to wait is over.
 async fn over(wait: Wait, began: Instant) -> Refusal {
     let Wait::For(time) = wait else {
@@ -350,7 +384,7 @@ impl Drop for Acquire {
         // The Txn is on its way, and only its answer says whether there are keys to delete.
         let (keeper, ask) = (self.keeper.clone(), self.ask.clone());
         self.keeper.finish(async move {
-            if let Ok(Some(created)) = putting.await {
+            if let Some(created) = putting.await.ok().as_ref().and_then(created_by) {
                 backend.clean_up(undo(&keeper, &ask, created));
             }
             drop(running);

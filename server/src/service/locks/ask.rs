@@ -11,7 +11,7 @@ use super::note::{DOOR, Note};
 use super::refusal::{Refusal, Result, shown};
 use crate::clock;
 use crate::service::turn::prefix_of;
-use crate::types::LeaseId;
+use crate::types::{LeaseId, hex};
 
 /// How many names one Acquire can have.
 const MOST_NAMES: usize = 64;
@@ -107,13 +107,8 @@ impl Ask {
             at_ms: clock::unix_ms(),
             labels: labels(request.labels)?,
         };
-        let wanted = request.names.into_iter().map(|name| {
-            let dir = prefix_of(&name);
-            let key = key_of(&dir, mode, holder.lease, &attempt);
-            Wanted { name, dir, key }
-        });
         Ok(Ask {
-            wanted: wanted.collect(),
+            wanted: wanted(request.names, mode, holder, &attempt),
             wait: Wait::read(request.wait_ms)?,
             value: note.to_value(),
             mode,
@@ -121,6 +116,29 @@ impl Ask {
             attempt,
         })
     }
+
+    /// What a session of this server asks for itself: exclusive holds.
+    pub fn exclusive(given: Vec<Bytes>, holder: Holder, wait: Wait, note: &Note) -> Result<Ask> {
+        names(&given)?;
+        let (mode, attempt) = (Mode::Exclusive, made_up());
+        Ok(Ask {
+            wanted: wanted(given, mode, holder, &attempt),
+            value: note.to_value(),
+            mode,
+            wait,
+            holder,
+            attempt,
+        })
+    }
+}
+
+fn wanted(names: Vec<Bytes>, mode: Mode, holder: Holder, attempt: &str) -> Vec<Wanted> {
+    let wanted = names.into_iter().map(|name| {
+        let dir = prefix_of(&name);
+        let key = key_of(&dir, mode, holder.lease, attempt);
+        Wanted { name, dir, key }
+    });
+    wanted.collect()
 }
 
 fn invalid<T>(what: impl Into<String>) -> Result<T> {
@@ -196,9 +214,14 @@ fn mode(mode: i32, permits: u32) -> Result<Mode> {
     }
 }
 
+/// The ID of a request that came without one.
+fn made_up() -> String {
+    hex(rand::random())
+}
+
 fn attempt(id: String) -> Result<String> {
     if id.is_empty() {
-        return Ok(format!("{:016x}", rand::random::<u64>()));
+        return Ok(made_up());
     }
     if !keys::is_attempt(&id) {
         return invalid(format!(

@@ -8,6 +8,8 @@
 //! NAME/<lease>                  exclusive: etcd's clients, the Lock and Election services
 //! ```
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use latchd_proto::latchd::v1;
 
@@ -40,11 +42,11 @@ impl Mode {
     }
 
     /// How the last segment of a key of this mode begins, up to and with the first dot.
-    fn tag(self) -> String {
+    fn tag(self) -> Cow<'static, str> {
         match self {
-            Mode::Exclusive => "~x.".to_owned(),
-            Mode::Shared => "~r.".to_owned(),
-            Mode::Permit(most) => format!("~s{most}."),
+            Mode::Exclusive => "~x.".into(),
+            Mode::Shared => "~r.".into(),
+            Mode::Permit(most) => format!("~s{most}.").into(),
         }
     }
 }
@@ -66,18 +68,20 @@ impl<'a> OwnKey<'a> {
     pub fn parse(segment: &'a [u8]) -> Option<OwnKey<'a>> {
         let text = std::str::from_utf8(segment).ok()?;
         let mut parts = text.splitn(3, '.');
-        let (tag, lease, attempt) = (parts.next()?, parts.next()?, parts.next()?);
-        let key = OwnKey {
-            mode: mode_of_tag(tag)?,
-            lease: LeaseId(i64::from_str_radix(lease, 16).ok()?),
-            attempt,
-        };
+        let (tag, digits, attempt) = (parts.next()?, parts.next()?, parts.next()?);
+        let mode = mode_of_tag(tag)?;
+        let lease = LeaseId(i64::from_str_radix(digits, 16).ok()?);
         // Only the one spelling: no capitals, no padding, no plus.
-        (is_attempt(attempt) && key.segment() == text).then_some(key)
+        let spelled = mode.tag().strip_suffix('.') == Some(tag) && hex(lease) == digits;
+        (spelled && is_attempt(attempt)).then_some(OwnKey {
+            mode,
+            lease,
+            attempt,
+        })
     }
 
     fn segment(&self) -> String {
-        format!("{}{}.{}", self.mode.tag(), hex(self.lease), self.attempt)
+        [&self.mode.tag(), &*hex(self.lease), ".", self.attempt].concat()
     }
 }
 
@@ -116,8 +120,8 @@ pub fn key_of(dir: &[u8], mode: Mode, lease: LeaseId, attempt: &str) -> Bytes {
 /// What all keys of a lease in `dir` begin with that have this mode.
 #[must_use]
 pub fn prefix_of_lease(dir: &[u8], mode: Mode, lease: LeaseId) -> Bytes {
-    let start = format!("{}{}.", mode.tag(), hex(lease));
-    Bytes::from([dir, start.as_bytes()].concat())
+    let (tag, lease) = (mode.tag(), hex(lease));
+    Bytes::from([dir, tag.as_bytes(), lease.as_bytes(), b"."].concat())
 }
 
 /// How a key contends, by its last segment alone: whatever this service did not write is exclusive.

@@ -46,6 +46,20 @@ impl Note {
         serde_json::from_slice(value).unwrap_or_default()
     }
 
+    /// The owner alone, for who needs no more: no memory is taken for the rest.
+    #[must_use]
+    pub fn owner_in(value: &[u8]) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Owned {
+            #[serde(default)]
+            owner: Option<String>,
+        }
+        if value.len() > LONGEST {
+            return None;
+        }
+        serde_json::from_slice::<Owned>(value).ok()?.owner
+    }
+
     /// The labels as a message has them.
     #[must_use]
     pub fn labels(&self) -> Vec<Label> {
@@ -73,14 +87,17 @@ mod tests {
         let text = r#"{"owner":"worker 7","door":"latchd.v1","at_ms":1700000000000,"labels":{"host":"h1"}}"#;
         assert_eq!(value, text);
         assert_eq!(Note::read(&value), note);
+        assert_eq!(Note::owner_in(&value), note.owner);
     }
 
     #[test]
     fn what_is_no_note_says_nothing() {
         for value in ["", "leader-1", "[]", "{\"owner\":7}", "\u{0}"] {
             assert_eq!(Note::read(value.as_bytes()), Note::default(), "{value}");
+            assert_eq!(Note::owner_in(value.as_bytes()), None, "{value}");
         }
         let long = format!("{{\"owner\":\"{}\"}}", "x".repeat(LONGEST));
         assert_eq!(Note::read(long.as_bytes()), Note::default());
+        assert_eq!(Note::owner_in(long.as_bytes()), None);
     }
 }

@@ -26,17 +26,31 @@ pub fn record_key(lease: LeaseId) -> Bytes {
     Bytes::from([SESSIONS, b"s", hex(lease).as_bytes()].concat())
 }
 
-/// Puts the keys of `ask` at the end of their lines. Fails if the session is not the caller's, or has
-/// a key in one of them already, or if a semaphore has another size.
+/// How much of a line a join looks at: enough to see that nobody is in the way.
+const HEAD: i64 = 4;
+
+/// Puts the keys of `ask` at the end of their lines, and reads who is first in each. Fails if the
+/// session is not the caller's, or has a key in one of them already, or if a semaphore has another
+/// size. What was read comes after the answers to the puts.
 #[must_use]
 pub fn join(ask: &Ask) -> TxnRequest {
     let mut compare = vec![is_at(ask.holder)];
     for wanted in &ask.wanted {
         compare.extend(not_there_yet(wanted, ask));
     }
+    let heads = ask.wanted.iter().map(|wanted| {
+        let head = RangeRequest {
+            keys_only: true,
+            limit: HEAD,
+            ..line(&wanted.dir)
+        };
+        operation(Request::RequestRange(head))
+    });
+    let mut success = puts(ask);
+    success.extend(heads);
     TxnRequest {
         compare,
-        success: puts(ask),
+        success,
         failure: Vec::new(),
     }
 }

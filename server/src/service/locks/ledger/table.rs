@@ -31,8 +31,8 @@ pub struct Entry {
     pub mode: Mode,
     /// Whose it is when deadlocks are looked for.
     pub owner: Owner,
-    /// What it says; none for a key that this service did not write.
-    pub note: Option<Box<Note>>,
+    /// What it says, unread; none for a key that this service did not write.
+    value: Option<Bytes>,
     /// Whether it is shown as a lock. Other leased keys only stand in the way.
     pub is_lock: bool,
     /// When it was put; none if that was before this server knew.
@@ -46,20 +46,27 @@ impl Entry {
     fn read(kv: &KeyValue, at: Option<Instant>) -> Option<Entry> {
         let lease = LeaseId(kv.lease);
         let (dir, segment) = keys::split(&kv.key).filter(|_| !lease.is_none())?;
-        let note = OwnKey::parse(segment).map(|_| Box::new(Note::read(&kv.value)));
-        let named = note.as_ref().and_then(|note| note.owner.as_deref());
+        let own = OwnKey::parse(segment);
+        let named = own.and_then(|_| Note::owner_in(&kv.value));
         Some(Entry {
             dir: kv.key.slice(..dir.len()),
             created: Revision(kv.create_revision),
-            mode: keys::mode_of(segment),
+            mode: own.map_or(Mode::Exclusive, |own| own.mode),
             is_lock: keys::is_lock(segment, lease),
             owner: named.map_or(Owner::Lease(lease), |name| Owner::Named(name.into())),
             put_at: at,
             granted: None,
             key: kv.key.clone(),
-            note,
+            // Not a part of the request that it came in, which is larger.
+            value: own.map(|_| Bytes::copy_from_slice(&kv.value)),
             lease,
         })
+    }
+
+    /// What it says; none for a key that this service did not write.
+    #[must_use]
+    pub fn note(&self) -> Option<Note> {
+        self.value.as_deref().map(Note::read)
     }
 
     /// An exclusive one on the lease 1f.

@@ -20,7 +20,7 @@ pub fn contender(entry: &Entry, position: usize, now: Instant) -> v1::Contender 
     let (mode, permits) = entry.mode.to_proto();
     let own = OwnKey::parse(entry.segment());
     let since = entry.granted.unwrap_or(entry.put_at);
-    let note = entry.note.as_deref();
+    let note = entry.note();
     v1::Contender {
         key: entry.key.clone(),
         token: entry.created.0,
@@ -29,13 +29,13 @@ pub fn contender(entry: &Entry, position: usize, now: Instant) -> v1::Contender 
         permits,
         position: u32::try_from(position).unwrap_or(u32::MAX),
         owner: entry.owner.to_string(),
-        labels: note.map_or_else(Vec::new, Note::labels),
+        labels: note.as_ref().map_or_else(Vec::new, Note::labels),
         request_id: own.map_or_else(String::new, |own| own.attempt.to_owned()),
-        door: match note.map_or("", |note| &note.door) {
+        door: match note.as_ref().map_or("", |note| &note.door) {
             "" => ETCD.to_owned(),
             door => door.to_owned(),
         },
-        at_ms: note.map_or(0, |note| note.at_ms),
+        at_ms: note.as_ref().map_or(0, |note| note.at_ms),
         for_ms: since.map_or(-1, |since| millis(now.saturating_duration_since(since))),
     }
 }

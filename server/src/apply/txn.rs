@@ -5,7 +5,6 @@
 
 use std::cmp::Ordering;
 
-use bytes::Bytes;
 use latchd_proto::etcdserverpb::{
     Compare, PutRequest, RangeRequest, RequestOp, ResponseHeader, ResponseOp, TxnRequest,
     TxnResponse,
@@ -22,14 +21,15 @@ use crate::mvcc::{KeyRange, Record, Snapshot};
 
 /// What deciding a Txn needs of a store.
 trait Reads {
-    fn live(&self, range: &KeyRange) -> Result<Vec<(Bytes, Record)>>;
+    /// As [`View::all`].
+    fn all(&self, range: &KeyRange, holds: impl Fn(&Record) -> bool) -> Result<Option<bool>>;
     fn check_revision(&self, revision: i64) -> Result<()>;
     fn check_put(&self, put: &PutRequest) -> Result<()>;
 }
 
 impl Reads for Batch<'_> {
-    fn live(&self, range: &KeyRange) -> Result<Vec<(Bytes, Record)>> {
-        self.view().live(range)
+    fn all(&self, range: &KeyRange, holds: impl Fn(&Record) -> bool) -> Result<Option<bool>> {
+        self.view().all(range, holds)
     }
 
     fn check_revision(&self, revision: i64) -> Result<()> {
@@ -42,8 +42,8 @@ impl Reads for Batch<'_> {
 }
 
 impl Reads for Snapshot {
-    fn live(&self, range: &KeyRange) -> Result<Vec<(Bytes, Record)>> {
-        self.view().live(range)
+    fn all(&self, range: &KeyRange, holds: impl Fn(&Record) -> bool) -> Result<Option<bool>> {
+        self.view().all(range, holds)
     }
 
     fn check_revision(&self, revision: i64) -> Result<()> {
@@ -178,15 +178,12 @@ fn run(batch: &mut Batch<'_>, plan: &Plan<'_>) -> Result<TxnResponse> {
 /// Whether a compare holds for its key, or for every key of its range.
 fn holds(store: &impl Reads, compare: &Compare) -> Result<bool> {
     let range = KeyRange::from_wire(&compare.key, &compare.range_end);
-    let found = store.live(&range)?;
-    if found.is_empty() {
+    let all = store.all(&range, |record| holds_for(compare, Some(record)))?;
+    Ok(all.unwrap_or_else(|| {
         // A value that is not there equals nothing, not even the empty value.
         let by_value = compare.target == CompareTarget::Value as i32;
-        return Ok(!by_value && holds_for(compare, None));
-    }
-    Ok(found
-        .iter()
-        .all(|(_, record)| holds_for(compare, Some(record))))
+        !by_value && holds_for(compare, None)
+    }))
 }
 
 fn holds_for(compare: &Compare, record: Option<&Record>) -> bool {

@@ -73,6 +73,21 @@ where
         Ok(found)
     }
 
+    /// Whether `holds` is true of every live record in `range`; none if there is none. It ends at
+    /// the first of which it is not.
+    pub fn all(&self, range: &KeyRange, holds: impl Fn(&Record) -> bool) -> Result<Option<bool>> {
+        let mut all = None;
+        self.each_record(range, None, |_, record| {
+            let one = holds(&record.decode()?);
+            all = Some(one);
+            Ok(match one {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            })
+        })?;
+        Ok(all)
+    }
+
     /// Whether a read at `revision` (0: now) can be answered, as etcd checks it before a Txn.
     pub fn check_revision(&self, revision: i64) -> Result<()> {
         match revision {

@@ -6,7 +6,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use latchd_proto::etcdserverpb::{TxnRequest, TxnResponse};
+use latchd_proto::etcdserverpb::TxnRequest;
 use latchd_proto::latchd::v1;
 use latchd_proto::mvccpb::KeyValue;
 use parking_lot::Mutex;
@@ -21,7 +21,7 @@ use super::note::Note;
 use super::refusal::{Refusal, Result, shown};
 use super::rule::Older;
 use super::txns::{
-    found, join, line, read_all, record_key, release, take_if_alone, take_if_unchanged,
+    Put, found, join, line, read_all, record_key, release, take_if_alone, take_if_unchanged,
 };
 use crate::backend::Backend;
 use crate::clock::{self, Instant};
@@ -29,8 +29,8 @@ use crate::error::Error;
 use crate::service::requests::just;
 use crate::types::Revision;
 
-/// The answer to a Txn on its way that may put the keys.
-type Putting = BoxFuture<'static, Result<TxnResponse>>;
+/// What became of a Txn on its way that may put the keys, and at which revision.
+type Putting = BoxFuture<'static, Result<(Put, Revision)>>;
 
 /// Keys that are there.
 #[derive(Clone, Copy)]
@@ -102,16 +102,24 @@ impl Acquire {
     /// Puts the keys at the end of their lines.
     async fn join(&mut self) -> Result<Joined> {
         loop {
-            let response = self.put(join(&self.ask)).await?;
-            if let Some(created) = self.created {
-                let granted = self.is_granted_by(response);
-                return Ok(Joined { created, granted });
-            }
-            if let Found::Ours(created) = self.look().await? {
-                return Ok(self.again(created));
-            }
-            // What was against it has gone meanwhile.
+            let (put, created) = self.put(join(&self.ask)).await?;
+            let granted = match put {
+                Put::Granted => true,
+                Put::Behind(heads) => self.is_granted_by(&heads),
+                Put::Refused => match self.look().await? {
+                    Found::Ours(created) => return Ok(self.again(created)),
+                    // What was against it has gone meanwhile.
+                    Found::Open(_) | Found::Held(_) => continue,
+                },
+            };
+            return Ok(Joined { created, granted });
         }
+    }
+
+    /// Whether what was read of the lines shows that R0 holds for each key.
+    fn is_granted_by(&self, heads: &[Vec<KeyValue>]) -> bool {
+        let mut pairs = self.ask.wanted.iter().zip(heads);
+        pairs.all(|(wanted, head)| is_granted_in(head, wanted, self.ask.mode))
     }
 
     /// Goes on with keys that an earlier call has put.
@@ -121,23 +129,12 @@ impl Acquire {
         Joined { created, granted }
     }
 
-    /// Whether the Txn that put the keys has seen that R0 holds for each. If not, it may have
-    /// looked too little.
-    fn is_granted_by(&self, response: TxnResponse) -> bool {
-        let mut heads = found(response).skip(self.ask.wanted.len());
-        let mut wanted = self.ask.wanted.iter();
-        wanted.all(|wanted| {
-            let head = heads.next().unwrap_or_default();
-            is_granted_in(&head, wanted, self.ask.mode)
-        })
-    }
-
     /// Puts the keys if they are granted at once.
     async fn take(&mut self) -> Result<Joined> {
         let mut take = take_if_alone(&self.ask);
         loop {
-            self.put(take).await?;
-            if let Some(created) = self.created {
+            let (put, created) = self.put(take).await?;
+            if put != Put::Refused {
                 let granted = true;
                 return Ok(Joined { created, granted });
             }
@@ -150,13 +147,15 @@ impl Acquire {
     }
 
     /// Runs a Txn that puts the keys, where a drop can find it, and takes note of them.
-    async fn put(&mut self, request: TxnRequest) -> Result<TxnResponse> {
+    async fn put(&mut self, request: TxnRequest) -> Result<(Put, Revision)> {
         let (backend, lease) = (self.backend().clone(), self.ask.holder.lease);
         let putting = async move {
-            backend.txn(request).await.map_err(|error| match error {
+            let response = backend.txn(request).await.map_err(|error| match error {
                 Error::LeaseNotFound => Refusal::NoSession(lease),
                 other => other.into(),
-            })
+            })?;
+            let revision = response.header.as_ref().map_or(0, |header| header.revision);
+            Ok((Put::of(response), Revision(revision)))
         };
         *self.putting.lock() = Some(putting.boxed());
         let outcome = std::future::poll_fn(|cx| {
@@ -171,7 +170,7 @@ impl Acquire {
             outcome
         })
         .await;
-        self.created = outcome.as_ref().ok().and_then(created_by);
+        self.created = created_by(&outcome);
         outcome
     }
 
@@ -343,10 +342,11 @@ fn undo(keeper: &Keeper, ask: &Ask, created: Revision) -> TxnRequest {
 }
 
 /// The create revision of the keys, if the Txn has put them.
-fn created_by(response: &TxnResponse) -> Option<Revision> {
-    let header = response.header.as_ref();
-    let revision = header.map_or(0, |header| header.revision);
-    response.succeeded.then_some(Revision(revision))
+fn created_by(outcome: &Result<(Put, Revision)>) -> Option<Revision> {
+    match outcome {
+        Ok((Put::Granted | Put::Behind(_), created)) => Some(*created),
+        Ok((Put::Refused, _)) | Err(_) => None,
+    }
 }
 
 /// Resolves when the time to wait is over.
@@ -384,7 +384,7 @@ impl Drop for Acquire {
         // The Txn is on its way, and only its answer says whether there are keys to delete.
         let (keeper, ask) = (self.keeper.clone(), self.ask.clone());
         self.keeper.finish(async move {
-            if let Some(created) = putting.await.ok().as_ref().and_then(created_by) {
+            if let Some(created) = created_by(&putting.await) {
                 backend.clean_up(undo(&keeper, &ask, created));
             }
             drop(running);

@@ -29,11 +29,49 @@ pub fn record_key(lease: LeaseId) -> Bytes {
 /// How much of a line a join looks at: enough to see that nobody is in the way.
 const HEAD: i64 = 4;
 
-/// Puts the keys of `ask` at the end of their lines, and reads who is first in each. Fails if the
-/// session is not the caller's, or has a key in one of them already, or if a semaphore has another
-/// size. What was read comes after the answers to the puts.
+/// Puts the keys of `ask` at the end of their lines: alone there, or else behind others, with a look at
+/// who is first in each.
 #[must_use]
 pub fn join(ask: &Ask) -> TxnRequest {
+    TxnRequest {
+        failure: vec![operation(Request::RequestTxn(join_others(ask)))],
+        ..take_if_alone(ask)
+    }
+}
+
+/// What became of a Txn that puts keys ([`join`], [`take_if_alone`], [`take_if_unchanged`]).
+#[derive(Debug, PartialEq)]
+pub enum Put {
+    /// Its conditions did not hold.
+    Refused,
+    /// The keys are there, and R0 holds for each.
+    Granted,
+    /// The keys are there; so are others, the first of each line in the order of the names.
+    Behind(Vec<Vec<KeyValue>>),
+}
+
+impl Put {
+    /// Reads the answer.
+    #[must_use]
+    pub fn of(response: TxnResponse) -> Put {
+        if response.succeeded {
+            return Put::Granted;
+        }
+        let nested = response.responses.into_iter().next();
+        match nested.and_then(|nested| nested.response) {
+            Some(Response::ResponseTxn(nested)) if nested.succeeded => {
+                let puts = nested.responses.len() / 2;
+                Put::Behind(found(nested).skip(puts).collect())
+            }
+            _ => Put::Refused,
+        }
+    }
+}
+
+/// Puts the keys of `ask` at the end of their lines, and reads who is first in each. Fails if the
+/// session is not the caller's, or has a key in one of them already, or if a semaphore has another
+/// size.
+fn join_others(ask: &Ask) -> TxnRequest {
     let mut compare = vec![is_at(ask.holder)];
     for wanted in &ask.wanted {
         compare.extend(not_there_yet(wanted, ask));

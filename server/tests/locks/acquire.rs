@@ -1,6 +1,6 @@
 //! Asking: modes, waits, several names, retries and cancels.
 
-use latchd_proto::latchd::v1::{AcquireRequest, Mode, ReleaseRequest};
+use latchd_proto::latchd::v1::{AcquireRequest, Label, Mode, ReleaseRequest};
 use tonic::Code;
 
 use crate::common::{Fixture, keys_under, soon, until_count};
@@ -386,6 +386,35 @@ async fn sixty_four_names_at_once() {
         let cancelled = service.cancel(b, &next.request_id).await;
         assert_eq!(cancelled.released.len(), 64);
     }
+}
+
+/// Whatever is within the limits one by one is within those of a request, waiting or not.
+#[tokio::test]
+async fn the_largest_acquire() {
+    let mut service = Service::start().await;
+    let (a, b) = (service.lease().await, service.lease().await);
+    let names: Vec<String> = (0..64).map(|n| format!("{n:0>1024}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let largest = |lease, owner: &str| AcquireRequest {
+        mode: Mode::Semaphore as i32,
+        permits: 1,
+        owner: owner.repeat(256),
+        labels: vec![Label {
+            key: "label".into(),
+            value: "v".repeat(4091),
+        }],
+        request_id: "i".repeat(64),
+        ..of(&names, lease)
+    };
+    let held = service.acquire(largest(a, "a")).await.unwrap();
+    let waiter = service.queue(for_ever(largest(b, "b")), 2).await;
+    let request = ReleaseRequest {
+        session: a,
+        holds: held.holds,
+        ..Default::default()
+    };
+    service.locks.release(request).await.unwrap();
+    assert_eq!(soon(waiter).await.unwrap().unwrap().holds.len(), 64);
 }
 
 /// A full disk keeps nobody from letting go: "clean-up goes through a lane that is never refused".

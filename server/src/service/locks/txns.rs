@@ -29,13 +29,21 @@ pub fn record_key(lease: LeaseId) -> Bytes {
 /// How much of a line a join looks at: enough to see that nobody is in the way.
 const HEAD: i64 = 4;
 
-/// Puts the keys of `ask` at the end of their lines: alone there, or else behind others, with a look at
-/// who is first in each.
+/// Puts the keys of `ask` at the end of their lines: a single one alone there, if that can be; or else
+/// behind others, with a look at who is first in each.
 #[must_use]
 pub fn join(ask: &Ask) -> TxnRequest {
-    TxnRequest {
-        failure: vec![operation(Request::RequestTxn(join_others(ask)))],
-        ..take_if_alone(ask)
+    let others = vec![operation(Request::RequestTxn(join_others(ask)))];
+    match ask.wanted.len() {
+        1 => TxnRequest {
+            failure: others,
+            ..take_if_alone(ask)
+        },
+        // With both ways in it, the largest one would be larger than a request may be.
+        _ => TxnRequest {
+            success: others,
+            ..Default::default()
+        },
     }
 }
 
@@ -54,15 +62,14 @@ impl Put {
     /// Reads the answer.
     #[must_use]
     pub fn of(response: TxnResponse) -> Put {
-        if response.succeeded {
-            return Put::Granted;
-        }
-        let nested = response.responses.into_iter().next();
-        match nested.and_then(|nested| nested.response) {
-            Some(Response::ResponseTxn(nested)) if nested.succeeded => {
-                let puts = nested.responses.len() / 2;
-                Put::Behind(found(nested).skip(puts).collect())
+        let first = response.responses.into_iter().next();
+        match first.and_then(|first| first.response) {
+            Some(Response::ResponseTxn(others)) if others.succeeded => {
+                let puts = others.responses.len() / 2;
+                Put::Behind(found(others).skip(puts).collect())
             }
+            Some(Response::ResponseTxn(_)) => Put::Refused,
+            _ if response.succeeded => Put::Granted,
             _ => Put::Refused,
         }
     }

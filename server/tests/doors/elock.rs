@@ -294,13 +294,13 @@ async fn restart(fixture: &mut Fixture) {
 async fn a_longer_timeout_survives_a_restart() {
     let mut fixture = open().await;
     let mut client = Client::connect(elock(&fixture)).await;
-    assert_eq!(client.ask("set_timeout 2000").await, "200 timeout set");
+    assert_eq!(client.ask("set_timeout 4000").await, "200 timeout set");
     let id = client.ask("conn_id").await.split_off(4);
     assert_eq!(client.ask("lock job").await, "200 Acquired");
     assert_eq!(client.ask("set_timeout 60000").await, "200 timeout set");
     for _ in 0..2 {
         drop(client);
-        tokio::time::sleep(Duration::from_millis(3000)).await;
+        tokio::time::sleep(Duration::from_secs(6)).await;
         client = Client::connect(elock(&fixture)).await;
         let resumed = client.ask(&format!("conn_id {id}")).await;
         assert_eq!(resumed, "200 conn id set");

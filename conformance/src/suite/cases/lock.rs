@@ -202,7 +202,7 @@ fn waits() -> Vec<Case> {
             "wait: until the holder's lease runs out",
             async |s: &mut Session| {
                 s.quietly(grant(60, 2)).await?;
-                s.quietly(grant(2, 1)).await?;
+                s.quietly(grant(5, 1)).await?;
                 s.call(lock("job", 1)).await.ok()?;
                 let two = waiting(s, "job", 2).await?;
                 s.finish(two).await;
@@ -275,7 +275,7 @@ fn waits() -> Vec<Case> {
         }),
         Case::new("wait: its own lease runs out", async |s: &mut Session| {
             s.quietly(grant(60, 1)).await?;
-            s.quietly(grant(2, 2)).await?;
+            s.quietly(grant(5, 2)).await?;
             s.call(lock("job", 1)).await.ok()?;
             let two = waiting(s, "job", 2).await?;
             s.until("its key to go", get("job/2"), |found| found.count == 0)

@@ -147,7 +147,7 @@ async fn lease_revoked(s: &mut Session) -> Result<()> {
 
 async fn lease_expires(s: &mut Session) -> Result<()> {
     let mut w = watching(s, [watch_prefix("k")]).await?;
-    s.quietly(grant(2, 7)).await?;
+    s.quietly(grant(5, 7)).await?;
     for key in ["k/2", "k/1", "other"] {
         s.quietly(put_leased(key, "1", 7)).await?;
     }

@@ -1,13 +1,13 @@
-//! A TCP relay in front of a server that notes when the client spoke, and
-//! whether the server has answered.
+//! A TCP relay in front of a server that notes when the client said something,
+//! and whether the server has answered.
 //!
 //! A client that only holds a lock says nothing but its keepalives. The relay
-//! sees the first byte of each before the server does, so a lease cannot end
-//! earlier than the last such moment that was answered, plus its TTL. One that
-//! was not answered proves nothing: the server may have found the connection
-//! closed before it came to it.
-
-use std::time::Duration;
+//! sees each before the server does, so a lease cannot end earlier than the last
+//! such moment that was answered, plus its TTL. One that was not answered proves
+//! nothing: the server may have found the connection closed before it came to it.
+//!
+//! To say something is to send a DATA frame of HTTP/2: acknowledgements and pings,
+//! which come whenever they like, are nothing.
 
 use anyhow::Result;
 use tokio::{
@@ -23,23 +23,61 @@ use tokio::{
 
 use crate::wait::{SOON, within};
 
-/// What comes within this time after the last chunk belongs to the same burst:
-/// a keepalive with the acknowledgements of HTTP/2 that follow its answer.
-const QUIET: Duration = Duration::from_millis(200);
+/// What a client begins a connection with, before its first frame.
+const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
+/// The length, the type, the flags and the stream of a frame.
+const HEAD: usize = 9;
+const DATA: u8 = 0;
 
-/// A client that spoke.
+/// What a client said.
 #[derive(Clone, Copy, Debug)]
-struct Burst {
+struct Said {
     at: Instant,
     answered: bool,
 }
 
-type Bursts = watch::Sender<Vec<Burst>>;
+type AllSaid = watch::Sender<Vec<Said>>;
+
+/// One direction of a connection, cut into frames.
+struct Frames {
+    /// How many bytes come before the next head.
+    skip: usize,
+    /// What there is of that.
+    head: Vec<u8>,
+}
+
+impl Frames {
+    fn after(skip: usize) -> Self {
+        let head = Vec::with_capacity(HEAD);
+        Self { skip, head }
+    }
+
+    /// How many DATA frames with something in them begin in the next bytes.
+    fn data_in(&mut self, mut bytes: &[u8]) -> usize {
+        let mut found = 0;
+        while !bytes.is_empty() {
+            let skipped = self.skip.min(bytes.len());
+            self.skip -= skipped;
+            bytes = &bytes[skipped..];
+            let (more, rest) = bytes.split_at(bytes.len().min(HEAD - self.head.len()));
+            self.head.extend(more);
+            bytes = rest;
+            if let [a, b, c, kind, ..] = self.head[..]
+                && self.head.len() == HEAD
+            {
+                self.skip = u32::from_be_bytes([0, a, b, c]) as usize;
+                found += usize::from(kind == DATA && self.skip > 0);
+                self.head.clear();
+            }
+        }
+        found
+    }
+}
 
 /// The relay; it serves one connection after another until it is dropped.
 pub struct Proxy {
     address: String,
-    bursts: watch::Receiver<Vec<Burst>>,
+    said: watch::Receiver<Vec<Said>>,
     task: JoinHandle<()>,
 }
 
@@ -51,7 +89,7 @@ impl Proxy {
     pub async fn start(server: String) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?.to_string();
-        let (noted, bursts) = watch::channel(Vec::new());
+        let (noted, said) = watch::channel(Vec::new());
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 // A broken connection is the business of those who use it.
@@ -60,7 +98,7 @@ impl Proxy {
         });
         Ok(Self {
             address,
-            bursts,
+            said,
             task,
         })
     }
@@ -76,10 +114,10 @@ impl Proxy {
     /// # Errors
     /// When it does not.
     pub async fn more_answers(&mut self, n: usize) -> Result<()> {
-        let wanted = self.bursts.borrow().len() + n;
+        let wanted = self.said.borrow().len() + n;
         within(SOON, "the client to speak", async {
-            let enough = |all: &Vec<Burst>| all.iter().skip(wanted - 1).any(|b| b.answered);
-            self.bursts.wait_for(enough).await?;
+            let enough = |all: &Vec<Said>| all.iter().skip(wanted - 1).any(|said| said.answered);
+            self.said.wait_for(enough).await?;
             Ok(())
         })
         .await
@@ -88,8 +126,8 @@ impl Proxy {
     /// When the client last began to say something that was answered.
     #[must_use]
     pub fn last_answered(&self) -> Option<Instant> {
-        let bursts = self.bursts.borrow();
-        Some(bursts.iter().rev().find(|b| b.answered)?.at)
+        let said = self.said.borrow();
+        Some(said.iter().rev().find(|said| said.answered)?.at)
     }
 }
 
@@ -100,38 +138,42 @@ impl Drop for Proxy {
 }
 
 /// Relays one connection until both directions are closed.
-async fn relay(client: TcpStream, server: &str, bursts: &Bursts) -> Result<()> {
+async fn relay(client: TcpStream, server: &str, said: &AllSaid) -> Result<()> {
     let server = TcpStream::connect(server).await?;
     server.set_nodelay(true)?;
     client.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let mut last = None;
-    let spoken = |at| {
-        if last.is_none_or(|last| at - last > QUIET) {
+    let (mut asked, mut answered) = (Frames::after(PREFACE), Frames::after(0));
+    let note_asked = |at, bytes: &[u8]| {
+        for _ in 0..asked.data_in(bytes) {
             let answered = false;
-            bursts.send_modify(|all| all.push(Burst { at, answered }));
+            said.send_modify(|all| all.push(Said { at, answered }));
         }
-        last = Some(at);
+    };
+    let note_answered = |_, bytes: &[u8]| {
+        if answered.data_in(bytes) > 0 {
+            mark_answered(said);
+        }
     };
     tokio::try_join!(
-        pump(from_client, to_server, spoken),
-        pump(from_server, to_client, |_| mark_answered(bursts)),
+        pump(from_client, to_server, note_asked),
+        pump(from_server, to_client, note_answered),
     )?;
     Ok(())
 }
 
-fn mark_answered(bursts: &Bursts) {
-    bursts.send_if_modified(|all| {
-        let open = all.last_mut().filter(|burst| !burst.answered);
-        open.map(|burst| burst.answered = true).is_some()
+fn mark_answered(said: &AllSaid) {
+    said.send_if_modified(|all| {
+        let open = all.last_mut().filter(|said| !said.answered);
+        open.map(|said| said.answered = true).is_some()
     });
 }
 
 async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut note: impl FnMut(Instant),
+    mut note: impl FnMut(Instant, &[u8]),
 ) -> Result<()> {
     let mut chunk = vec![0; 16 * 1024];
     loop {
@@ -139,7 +181,32 @@ async fn pump(
         if n == 0 {
             return Ok(to.shutdown().await?);
         }
-        note(Instant::now());
+        note(Instant::now(), &chunk[..n]);
         to.write_all(&chunk[..n]).await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, length: u8) -> Vec<u8> {
+        let mut frame = vec![0, 0, length, kind, 0, 0, 0, 0, 1];
+        // Bytes that would be heads of DATA frames, were they heads.
+        frame.extend(vec![0; usize::from(length)]);
+        frame
+    }
+
+    #[test]
+    fn what_is_said_is_counted_however_it_is_cut() {
+        let mut bytes = vec![0; PREFACE];
+        for (kind, length) in [(4, 30), (DATA, 5), (8, 4), (6, 8), (DATA, 0), (DATA, 200)] {
+            bytes.extend(frame(kind, length));
+        }
+        for size in 1..bytes.len() {
+            let mut frames = Frames::after(PREFACE);
+            let found: usize = bytes.chunks(size).map(|part| frames.data_in(part)).sum();
+            assert_eq!(found, 2, "in pieces of {size}");
+        }
     }
 }

@@ -25,7 +25,7 @@ fn run_on_floor(scratch: &Path) -> Result<Value> {
         .args([
             "--system=floor",
             "--rounds=1",
-            "--seconds=0.1",
+            "--seconds=0.5",
             "--clients=1,16",
             "--watchers=3",
             "--connections=2",

@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex as StdMutex, Weak};
 use std::time::Duration;
 
 use etcd_client::{Event, EventType, GetOptions, WatchOptions, WatchStream};
+use latchd::StartError;
+use latchd::mvcc::open::OpenError;
 use latchd_client::{Client, Guard, Options, ServerKind, Session};
 use latchd_conformance::ports;
 use latchd_conformance::target::Kind;
 use tempfile::TempDir;
+use tokio::time::Instant;
 use url::Url;
 
 /// Longer than anything here takes; a test that runs into it has hung.
@@ -175,8 +178,17 @@ fn config(dir: &TempDir, endpoint: &str) -> latchd::Config {
 }
 
 pub async fn start_latchd(config: latchd::Config) -> latchd::Server {
-    let server = latchd::Server::start(config).await;
-    server.expect("the server starts")
+    let begun = Instant::now();
+    loop {
+        match latchd::Server::start(config.clone()).await {
+            // A child that another test just forked has our files, locks and ports included, until
+            // its exec.
+            Err(StartError::Open(OpenError::InUse(_)) | StartError::AddressInUse { .. })
+                if begun.elapsed() < PATIENCE => {}
+            started => return started.expect("the server starts"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// A real etcd, for as long as somebody uses it.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    net::TcpListener,
+    net::{TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::Stdio,
     sync::atomic::{AtomicU16, Ordering},
@@ -66,6 +66,8 @@ pub struct Server {
     client_port: u16,
     line_port: u16,
     peer_port: u16,
+    /// Its ports' marks.
+    _marks: [UdpSocket; 3],
     home: TempDir,
     started_within: Duration,
 }
@@ -77,7 +79,8 @@ impl Server {
     /// When it ends, or does not answer within a minute; with the end of its log.
     pub async fn start(system: System, binaries: &Binaries, data_dir: &Path) -> Result<Self> {
         let home = TempDir::with_prefix_in(format!("{}-", system.name()), data_dir)?;
-        let [client_port, line_port, peer_port] = [free_port()?, free_port()?, free_port()?];
+        let ports = [free_port()?, free_port()?, free_port()?];
+        let [client_port, line_port, peer_port] = ports.each_ref().map(|(port, _)| *port);
         let place = Place {
             data_dir: &home.path().join(DATA),
             client_port,
@@ -93,6 +96,7 @@ impl Server {
             client_port,
             line_port,
             peer_port,
+            _marks: ports.map(|(_, mark)| mark),
             home,
             started_within: Duration::ZERO,
         };
@@ -253,14 +257,20 @@ fn log(home: &TempDir) -> PathBuf {
 const FIRST_PORT: u16 = 20_000;
 const PORTS: u16 = 12_000;
 
-/// A loopback port that nobody listens on, never the same one twice.
-fn free_port() -> Result<u16> {
+/// A loopback port that nobody listens on, never the same one twice, and its mark: UDP's port of the
+/// same number, which nobody uses. While it is bound, no other process picks the port, be it before
+/// the server listens.
+fn free_port() -> Result<(u16, UdpSocket)> {
     static TRIED: AtomicU16 = AtomicU16::new(0);
     let start = (std::process::id() % u32::from(PORTS)) as u16;
     (0..PORTS)
         .map(|_| start.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)))
         .map(|n| FIRST_PORT + n % PORTS)
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .find_map(|port| {
+            let mark = UdpSocket::bind(("127.0.0.1", port)).ok()?;
+            let free = TcpListener::bind(("127.0.0.1", port)).is_ok();
+            free.then_some((port, mark))
+        })
         .context("no free port")
 }
 
@@ -270,9 +280,15 @@ mod tests {
 
     #[test]
     fn a_port_is_given_once() {
-        let ports: Vec<u16> = (0..20).map(|_| free_port().unwrap()).collect();
+        let ports: Vec<u16> = (0..20).map(|_| free_port().unwrap().0).collect();
         let distinct: std::collections::BTreeSet<&u16> = ports.iter().collect();
         assert_eq!(distinct.len(), ports.len(), "{ports:?}");
+    }
+
+    #[test]
+    fn a_marked_port_is_nobody_elses() {
+        let (port, _mark) = free_port().unwrap();
+        assert!(UdpSocket::bind(("127.0.0.1", port)).is_err());
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn a_run_compares_all_who_know_a_scenario() -> Result<()> {
             "--leases=2",
             "--keys=0,2",
             "--rounds=1",
-            "--seconds=0.5",
+            "--seconds=2",
             "--out",
             &out,
         ],

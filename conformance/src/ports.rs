@@ -6,8 +6,11 @@
 //! reconnecting to it may even end up connected to itself.
 
 use std::{
-    net::TcpListener,
-    sync::atomic::{AtomicU32, Ordering},
+    net::{TcpListener, UdpSocket},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use anyhow::{Context, Result};
@@ -18,8 +21,12 @@ const COUNT: u32 = 12_000;
 /// How many ports this process has tried.
 static TRIED: AtomicU32 = AtomicU32::new(0);
 
+/// UDP's ports of the same numbers, which nobody uses. While they are bound, no other process picks
+/// one of ours, be it before a server listens on it.
+static MARKS: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
+
 /// A port that nobody listens on. This process never gets it a second time, and
-/// test binaries that run side by side begin at different ones.
+/// none that runs beside it gets it while this one lives.
 ///
 /// # Errors
 /// When all are taken.
@@ -28,8 +35,20 @@ pub fn free() -> Result<u16> {
     (0..COUNT)
         .map(|_| start.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)))
         .filter_map(|n| u16::try_from(FIRST + n % COUNT).ok())
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .find(|port| is_ours(*port))
         .context("no free port")
+}
+
+fn is_ours(port: u16) -> bool {
+    let Ok(mark) = UdpSocket::bind(("127.0.0.1", port)) else {
+        return false;
+    };
+    let free = TcpListener::bind(("127.0.0.1", port)).is_ok();
+    if free {
+        let mut marks = MARKS.lock().unwrap_or_else(PoisonError::into_inner);
+        marks.push(mark);
+    }
+    free
 }
 
 #[cfg(test)]

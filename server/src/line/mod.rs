@@ -13,21 +13,24 @@ pub mod elock;
 pub mod framing;
 pub mod tls;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use hyper::rt::Executor;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
+use tracing::error;
 
 use crate::config::DoorSettings;
 use crate::listener::{Lifecycle, pause_if_out_of_descriptors};
 use crate::proposer::Proposer;
 use crate::service::guest::{DoorName, Host};
 use crate::service::locks::Keeper;
-use crate::socket::Listener;
+use crate::socket::{Connection, Listener};
 use crate::streams::Streams;
 use connection::{Visit, serve_wire};
 use elock::Desk;
@@ -81,37 +84,43 @@ type Served = BoxFuture<'static, ()>;
 
 /// Accepts connections until the server drains, and serves them to their ends.
 pub async fn serve(listener: Listener, door: LineDoor, proposer: Proposer) {
-    if let Some(desk) = &door.desk {
-        elock::adopt(desk.clone()).await;
-    }
     let door = Arc::new(door);
     let threads = tokio::runtime::Handle::current().metrics().num_workers();
     let shares: Vec<_> = (0..threads * SHARES)
         .map(|_| begin_share(door.clone(), proposer.clone()))
         .collect();
-    let mut next = shares.iter().cycle();
-    loop {
+    if let Some(desk) = &door.desk {
+        elock::adopt(desk.clone()).await;
+    }
+    for share in shares.iter().cycle() {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            biased;
             () = door.lifecycle.stopping.cancelled() => break,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((wire, peer)) => {
                 let visit = Visit::begin(door.clone(), peer);
-                let served = serve_wire(wire, visit);
                 // Known to the drain as well, which cuts what does not end in time.
-                let served = door.lifecycle.connections.track_future(served);
-                if let Some(share) = next.next() {
-                    // An error says that the server stops.
-                    let _ = share.send(Box::pin(served));
-                }
+                let served = door.lifecycle.connections.track_future(alone(wire, visit));
+                // A share ends only when this does.
+                let _ = share.send(Box::pin(served));
             }
             Err(error) => pause_if_out_of_descriptors(&error).await,
         }
     }
 }
 
-/// Begins a task that serves a share of the door's connections.
+/// Serves a connection; if that panics, it is the end of this one only.
+async fn alone(wire: Connection, visit: Visit) {
+    let served = AssertUnwindSafe(serve_wire(wire, visit)).catch_unwind();
+    if served.await.is_err() {
+        error!("serving a connection panicked; it is closed");
+    }
+}
+
+/// Begins a task that serves a share of the door's connections. As many may be on their way to it as
+/// there are descriptors.
 fn begin_share(door: Arc<LineDoor>, proposer: Proposer) -> UnboundedSender<Served> {
     let (share, arriving) = mpsc::unbounded_channel();
     let tasks = door.lifecycle.connections.clone();

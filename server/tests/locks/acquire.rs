@@ -1,5 +1,6 @@
 //! Asking: modes, waits, several names, retries and cancels.
 
+use etcd_client::PutOptions;
 use latchd_proto::latchd::v1::{AcquireRequest, Label, Mode, ReleaseRequest};
 use tonic::Code;
 
@@ -388,7 +389,32 @@ async fn sixty_four_names_at_once() {
     }
 }
 
-/// Whatever is within the limits one by one is within those of a request, waiting or not.
+/// Keys that are spelled much like this service's: what lies directly in the directory is waited for, as
+/// every key that this service did not write, and what lies deeper is in no way.
+#[tokio::test]
+async fn keys_that_look_like_ours() {
+    let mut service = Service::start().await;
+    let (a, b) = (service.lease().await, service.lease().await);
+    service.etcd.put("job/~sfoo", "", None).await.unwrap();
+    let refused = service.acquire(within(300, permit("job", 2, a))).await;
+    assert_eq!(reason(&refused.unwrap_err()), "timeout");
+    let waiter = service.queue(for_ever(permit("job", 2, a)), 2).await;
+    service.etcd.delete("job/~sfoo", None).await.unwrap();
+    soon(waiter).await.unwrap().unwrap();
+
+    for (name, key) in [
+        ("own", format!("own/~x.{b:x}.q/z")),
+        ("permits", format!("permits/~s/{b:x}")),
+    ] {
+        let leased = PutOptions::new().with_lease(b);
+        service.etcd.put(key, "", Some(leased)).await.unwrap();
+        let asked = service.acquire(for_ever(exclusive(name, b)));
+        soon(asked).await.unwrap();
+    }
+}
+
+/// What is within the limits one by one is within those of a request, waiting or not. (Not if JSON has
+/// to spell the labels with more characters than they have.)
 #[tokio::test]
 async fn the_largest_acquire() {
     let mut service = Service::start().await;

@@ -1,5 +1,6 @@
 //! One Acquire: its keys are put at the end of their lines, or at once or not at all; it waits until
-//! R0 holds for each, and looks once more before it says so. Ended early, it leaves no key.
+//! R0 holds for each, and looks once more before it says so. Where nobody is ahead, the Txn that puts
+//! the keys is that look. Ended early, it leaves no key.
 
 use std::task::Poll;
 
@@ -16,7 +17,7 @@ use super::ask::{Ask, Holder, Wait, Wanted};
 use super::attempts::{Running, Stop};
 use super::keys::{Mode, mode_of};
 use super::ledger::Intent;
-use super::line::{Line, direct, is_granted_in};
+use super::line::{Line, direct};
 use super::note::Note;
 use super::refusal::{Refusal, Result, shown};
 use super::rule::Older;
@@ -60,8 +61,8 @@ enum Found {
     Ours(Revision),
     /// None of them, and nothing against them, at this revision.
     Open(Revision),
-    /// None of them, and somebody is ahead.
-    Held(Refusal),
+    /// None of them, and somebody is ahead, at this revision.
+    Held(Revision, Refusal),
 }
 
 impl Acquire {
@@ -103,23 +104,35 @@ impl Acquire {
     async fn join(&mut self) -> Result<Joined> {
         loop {
             let (put, created) = self.put(join(&self.ask)).await?;
-            let granted = match put {
-                Put::Granted => true,
-                Put::Behind(heads) => self.is_granted_by(&heads),
-                Put::Refused => match self.look().await? {
-                    Found::Ours(created) => return Ok(self.again(created)),
-                    // What was against it has gone meanwhile.
-                    Found::Open(_) | Found::Held(_) => continue,
-                },
+            if put != Put::Refused {
+                let granted = put == Put::Done;
+                return Ok(Joined { created, granted });
+            }
+            let (seen, granted) = match self.look().await? {
+                Found::Ours(created) => return Ok(self.again(created)),
+                Found::Open(seen) => (seen, true),
+                Found::Held(seen, _) => (seen, false),
             };
-            return Ok(Joined { created, granted });
+            // What was against it has gone meanwhile, or is nothing to R0 and only looks like a key
+            // of ours.
+            let (put, created) = self.put(take_if_unchanged(&self.ask, seen)).await?;
+            if put == Put::Done {
+                return Ok(Joined { created, granted });
+            }
+            self.may_go_on()?;
         }
     }
 
-    /// Whether what was read of the lines shows that R0 holds for each key.
-    fn is_granted_by(&self, heads: &[Vec<KeyValue>]) -> bool {
-        let mut pairs = self.ask.wanted.iter().zip(heads);
-        pairs.all(|(wanted, head)| is_granted_in(head, wanted, self.ask.mode))
+    /// Fails when the call is to end.
+    fn may_go_on(&self) -> Result<()> {
+        let stop = self.running.as_ref().and_then(Running::stop);
+        if let Some(stop) = stop {
+            return Err(stop.refusal(self.ask.holder));
+        }
+        match over(self.ask.wait, self.began).now_or_never() {
+            Some(refusal) => Err(refusal),
+            None => Ok(()),
+        }
     }
 
     /// Goes on with keys that an earlier call has put.
@@ -134,13 +147,14 @@ impl Acquire {
         let mut take = take_if_alone(&self.ask);
         loop {
             let (put, created) = self.put(take).await?;
-            if put != Put::Refused {
+            if put == Put::Done {
                 let granted = true;
                 return Ok(Joined { created, granted });
             }
+            self.may_go_on()?;
             match self.look().await? {
                 Found::Ours(created) => return Ok(self.again(created)),
-                Found::Held(refusal) => return Err(refusal),
+                Found::Held(_, refusal) => return Err(refusal),
                 Found::Open(seen) => take = take_if_unchanged(&self.ask, seen),
             }
         }
@@ -155,7 +169,7 @@ impl Acquire {
                 other => other.into(),
             })?;
             let revision = response.header.as_ref().map_or(0, |header| header.revision);
-            Ok((Put::of(response), Revision(revision)))
+            Ok((Put::of(&response), Revision(revision)))
         };
         *self.putting.lock() = Some(putting.boxed());
         let outcome = std::future::poll_fn(|cx| {
@@ -192,7 +206,7 @@ impl Acquire {
         }
         for (wanted, line) in self.ask.wanted.iter().zip(&lines) {
             if let Some(refusal) = self.ahead(wanted, line).await? {
-                return Ok(Found::Held(refusal));
+                return Ok(Found::Held(seen, refusal));
             }
         }
         Ok(Found::Open(seen))
@@ -344,7 +358,7 @@ fn undo(keeper: &Keeper, ask: &Ask, created: Revision) -> TxnRequest {
 /// The create revision of the keys, if the Txn has put them.
 fn created_by(outcome: &Result<(Put, Revision)>) -> Option<Revision> {
     match outcome {
-        Ok((Put::Granted | Put::Behind(_), created)) => Some(*created),
+        Ok((Put::Done | Put::Behind, created)) => Some(*created),
         Ok((Put::Refused, _)) | Err(_) => None,
     }
 }

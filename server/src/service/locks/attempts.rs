@@ -196,6 +196,12 @@ pub struct Running {
 }
 
 impl Running {
+    /// Why it is to end, if it is.
+    #[must_use]
+    pub fn stop(&self) -> Option<Stop> {
+        self.stopped.borrow().clone()
+    }
+
     /// Resolves when it is to end, with the reason.
     pub async fn stopped(&self) -> Stop {
         let mut stopped = self.stopped.clone();

@@ -34,18 +34,6 @@ pub fn direct<'a>(
     })
 }
 
-/// Whether `head`, the first keys below a directory in the order of the line, show that R0 holds for
-/// the key that is wanted there. If the key itself is not among them, they do not.
-#[must_use]
-pub fn is_granted_in(head: &[KeyValue], wanted: &Wanted, mode: Mode) -> bool {
-    let Some(own) = head.iter().position(|kv| kv.key == wanted.key) else {
-        return false;
-    };
-    let older = direct(&wanted.dir, &head[..own]);
-    let older = older.map(|(kv, segment)| (kv.key.clone(), mode_of(segment)));
-    in_the_way(mode, older.collect()).is_none()
-}
-
 /// For whom a key waits.
 #[derive(Debug, PartialEq, Eq)]
 enum Ahead {
@@ -275,43 +263,6 @@ mod tests {
         let any: BTreeMap<Bytes, Mode> = permits.iter().cloned().collect();
         assert_eq!(in_the_way(s, permits), Some(Ahead::Any(any)));
         assert_eq!(in_the_way(s, older(&[("a", s)])), None);
-    }
-
-    /// What a join has seen grants it, or says nothing.
-    #[test]
-    fn what_the_head_of_a_line_shows() {
-        let wanted = Wanted {
-            name: "job".into(),
-            dir: "job/".into(),
-            key: "job/~x.1f.a1".into(),
-        };
-        let head = |keys: &[&'static str]| -> Vec<KeyValue> {
-            let keys = keys.iter().map(|key| KeyValue {
-                key: Bytes::from(*key),
-                ..Default::default()
-            });
-            keys.collect()
-        };
-        let (x, r, s) = (Mode::Exclusive, Mode::Shared, Mode::Permit(2));
-        for (keys, mode, granted) in [
-            (&["job/~x.1f.a1"][..], x, true),
-            (&["job/~x.1f.a1", "job/2e"], x, true),
-            (&["job/2e", "job/~x.1f.a1"], x, false),
-            (&["job/deeper/2e", "job/~x.1f.a1"], x, true),
-            (&["job/~r.2e.b", "job/~x.1f.a1"], r, true),
-            (&["job/~r.2e.b", "job/~x.1f.a1"], x, false),
-            (&["job/~s2.2e.b", "job/~x.1f.a1"], s, true),
-            (&["job/~s2.2e.b", "job/~s2.2f.c", "job/~x.1f.a1"], s, false),
-            (&["job/2e"], x, false),
-            (&["job/~r.2e.b"], r, false),
-            (&[], x, false),
-        ] {
-            assert_eq!(
-                is_granted_in(&head(keys), &wanted, mode),
-                granted,
-                "{keys:?}"
-            );
-        }
     }
 
     /// A permit freed out of order lets the next in.

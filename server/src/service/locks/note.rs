@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 /// What this service calls itself in a note.
 pub const DOOR: &str = "latchd.v1";
 
-/// The longest value that is read as a note, in bytes; ours are shorter.
-const LONGEST: usize = 16 << 10;
+/// The longest value that is read as a note, in bytes; ours are shorter, even if JSON spells each
+/// character of theirs with six.
+const LONGEST: usize = 32 << 10;
 
 /// Who put a key, and when.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,12 @@ pub struct Note {
 }
 
 impl Note {
+    /// Whether a value may be read as a note.
+    #[must_use]
+    pub fn may_be(value: &[u8]) -> bool {
+        value.len() <= LONGEST
+    }
+
     /// The note as a value.
     #[must_use]
     pub fn to_value(&self) -> Bytes {
@@ -40,13 +47,14 @@ impl Note {
     /// Reads a value; anything that is no note is an empty one.
     #[must_use]
     pub fn read(value: &[u8]) -> Note {
-        if value.len() > LONGEST {
+        if !Note::may_be(value) {
             return Note::default();
         }
         serde_json::from_slice(value).unwrap_or_default()
     }
 
-    /// The owner alone, for who needs no more: no memory is taken for the rest.
+    /// The owner alone, for who needs no more: no memory is taken for the rest, and whether the rest
+    /// makes sense is not looked at.
     #[must_use]
     pub fn owner_in(value: &[u8]) -> Option<String> {
         #[derive(Deserialize)]
@@ -54,7 +62,7 @@ impl Note {
             #[serde(default)]
             owner: Option<String>,
         }
-        if value.len() > LONGEST {
+        if !Note::may_be(value) {
             return None;
         }
         serde_json::from_slice::<Owned>(value).ok()?.owner

@@ -26,76 +26,61 @@ pub fn record_key(lease: LeaseId) -> Bytes {
     Bytes::from([SESSIONS, b"s", hex(lease).as_bytes()].concat())
 }
 
-/// How much of a line a join looks at: enough to see that nobody is in the way.
-const HEAD: i64 = 4;
+/// The most names of an Acquire whose Txn has two ways in it: with more it could be larger than a
+/// request may be.
+const FEW: usize = 8;
 
-/// Puts the keys of `ask` at the end of their lines: a single one alone there, if that can be; or else
-/// behind others, with a look at who is first in each.
+/// Puts the keys of `ask` at the end of their lines: alone there, if that can be, or else behind others.
 #[must_use]
 pub fn join(ask: &Ask) -> TxnRequest {
     let others = vec![operation(Request::RequestTxn(join_others(ask)))];
-    match ask.wanted.len() {
-        1 => TxnRequest {
-            failure: others,
-            ..take_if_alone(ask)
-        },
-        // With both ways in it, the largest one would be larger than a request may be.
-        _ => TxnRequest {
+    if ask.wanted.len() > FEW {
+        return TxnRequest {
             success: others,
             ..Default::default()
-        },
+        };
+    }
+    TxnRequest {
+        failure: others,
+        ..take_if_alone(ask)
     }
 }
 
 /// What became of a Txn that puts keys ([`join`], [`take_if_alone`], [`take_if_unchanged`]).
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
-    /// Its conditions did not hold.
+    /// Nothing: its conditions did not hold.
     Refused,
-    /// The keys are there, and R0 holds for each.
-    Granted,
-    /// The keys are there; so are others, the first of each line in the order of the names.
-    Behind(Vec<Vec<KeyValue>>),
+    /// The keys are there, as its conditions were.
+    Done,
+    /// The keys are there, perhaps behind others: a [`join`] has gone its second way.
+    Behind,
 }
 
 impl Put {
     /// Reads the answer.
     #[must_use]
-    pub fn of(response: TxnResponse) -> Put {
-        let first = response.responses.into_iter().next();
-        match first.and_then(|first| first.response) {
-            Some(Response::ResponseTxn(others)) if others.succeeded => {
-                let puts = others.responses.len() / 2;
-                Put::Behind(found(others).skip(puts).collect())
-            }
+    pub fn of(response: &TxnResponse) -> Put {
+        let first = response.responses.first();
+        match first.and_then(|first| first.response.as_ref()) {
+            Some(Response::ResponseTxn(others)) if others.succeeded => Put::Behind,
             Some(Response::ResponseTxn(_)) => Put::Refused,
-            _ if response.succeeded => Put::Granted,
+            _ if response.succeeded => Put::Done,
             _ => Put::Refused,
         }
     }
 }
 
-/// Puts the keys of `ask` at the end of their lines, and reads who is first in each. Fails if the
-/// session is not the caller's, or has a key in one of them already, or if a semaphore has another
-/// size.
+/// Puts the keys of `ask` at the end of their lines. Fails if the session is not the caller's, or has
+/// a key in one of them already, or if a semaphore has another size.
 fn join_others(ask: &Ask) -> TxnRequest {
     let mut compare = vec![is_at(ask.holder)];
     for wanted in &ask.wanted {
         compare.extend(not_there_yet(wanted, ask));
     }
-    let heads = ask.wanted.iter().map(|wanted| {
-        let head = RangeRequest {
-            keys_only: true,
-            limit: HEAD,
-            ..line(&wanted.dir)
-        };
-        operation(Request::RequestRange(head))
-    });
-    let mut success = puts(ask);
-    success.extend(heads);
     TxnRequest {
         compare,
-        success,
+        success: puts(ask),
         failure: Vec::new(),
     }
 }

@@ -57,8 +57,11 @@ impl Entry {
             put_at: at,
             granted: None,
             key: kv.key.clone(),
-            // Not a part of the request that it came in, which is larger.
-            value: own.map(|_| Bytes::copy_from_slice(&kv.value)),
+            // Somebody else's may be of any size, and history keeps many.
+            value: own.map(|_| match Note::may_be(&kv.value) {
+                true => kv.value.clone(),
+                false => Bytes::new(),
+            }),
             lease,
         })
     }

@@ -1,8 +1,8 @@
 //! latchd.v1: locks with modes, waits and sessions, on the keys that etcd's clients lock with.
 //!
 //! There is no lock table: who holds follows from the keys of a name ([`rule`], on the names of
-//! [`keys`]), and an [`acquire`] puts keys, waits in [`line`] and looks once more. The [`ledger`] is
-//! only told of all this, and tells others.
+//! [`keys`]), and an [`acquire`] puts keys, waits in [`line`] and looks once more; the Txn that puts
+//! them is that look where nobody is ahead. The [`ledger`] is only told of all this, and tells others.
 
 pub mod acquire;
 pub mod ask;

@@ -86,8 +86,8 @@ impl Acquire {
             Wait::For(_) | Wait::Ever => self.join().await,
         };
         let outcome = match joined {
-            Ok(Joined { created, granted }) if granted => Ok(created.0),
-            Ok(Joined { created, .. }) => self.wait(created).await,
+            Ok(joined) if joined.granted => Ok(joined.created.0),
+            Ok(joined) => self.wait(joined.created).await,
             Err(refusal) => Err(refusal),
         };
         match outcome {
@@ -138,8 +138,10 @@ impl Acquire {
     /// Goes on with keys that an earlier call has put.
     fn again(&mut self, created: Revision) -> Joined {
         self.created = Some(created);
-        let granted = false;
-        Joined { created, granted }
+        Joined {
+            created,
+            granted: false,
+        }
     }
 
     /// Puts the keys if they are granted at once.
@@ -148,8 +150,10 @@ impl Acquire {
         loop {
             let (put, created) = self.put(take).await?;
             if put == Put::Done {
-                let granted = true;
-                return Ok(Joined { created, granted });
+                return Ok(Joined {
+                    created,
+                    granted: true,
+                });
             }
             self.may_go_on()?;
             match self.look().await? {

@@ -31,7 +31,7 @@ pub struct Entry {
     pub mode: Mode,
     /// Whose it is when deadlocks are looked for.
     pub owner: Owner,
-    /// What it says, unread; none for a key that this service did not write.
+    /// What it says, unread; none for what this service would not have written.
     value: Option<Bytes>,
     /// Whether it is shown as a lock. Other leased keys only stand in the way.
     pub is_lock: bool,
@@ -58,15 +58,14 @@ impl Entry {
             granted: None,
             key: kv.key.clone(),
             // Somebody else's may be of any size, and history keeps many.
-            value: own.map(|_| match Note::may_be(&kv.value) {
-                true => kv.value.clone(),
-                false => Bytes::new(),
-            }),
+            value: own
+                .filter(|_| Note::may_be(&kv.value))
+                .map(|_| kv.value.clone()),
             lease,
         })
     }
 
-    /// What it says; none for a key that this service did not write.
+    /// What it says; none for what this service would not have written.
     #[must_use]
     pub fn note(&self) -> Option<Note> {
         self.value.as_deref().map(Note::read)
